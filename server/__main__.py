@@ -1,0 +1,84 @@
+"""Command line: argv to one of the commands."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from server import __version__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code."""
+    arguments = _parser().parse_args(argv)
+    if arguments.command == "serve":
+        from server.lsp.stdio import take_stdio  # noqa: PLC0415
+
+        # First of all: from here on nothing but the protocol reaches the real stdout.
+        streams = take_stdio() if arguments.tcp is None else None
+        from server.lsp.server import serve  # noqa: PLC0415
+
+        return serve(streams, arguments.tcp)
+    if arguments.command == "train":
+        from server.model.train import main as train  # noqa: PLC0415
+
+        return train(arguments.arguments)
+    from server import commands  # noqa: PLC0415
+
+    return commands.run(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sextant", description="Code search by meaning: a language server, and the same index on the command line."
+    )
+    parser.add_argument("--version", action="version", version=f"sextant {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="speak the Language Server Protocol (editors start this)")
+    transport = serve.add_mutually_exclusive_group()
+    transport.add_argument("--stdio", action="store_true", help="over standard input and output (the default)")
+    transport.add_argument("--tcp", type=_port, metavar="PORT", help="over TCP on 127.0.0.1, for debugging")
+
+    index = commands.add_parser("index", help="index a folder; editors use the same index")
+    index.add_argument("folder", nargs="?", metavar="DIR", help="default: the current folder")
+    index.add_argument("--json", action="store_true", help="print the outcome as JSON")
+
+    search = commands.add_parser("search", help="find code by what it does")
+    search.add_argument("query", nargs="*", help="words, code or an identifier; lang: kind: path: -path: filter")
+    search.add_argument("--queries", metavar="FILE", help="one query a line; prints one JSON line of hits each")
+    _add_question(search)
+    search.add_argument("--kind", action="append", default=[], help="function, method, class, ... (may be repeated)")
+
+    similar = commands.add_parser("similar", help="find code like a function or a snippet")
+    similar.add_argument("place", metavar="FILE:LINE | -", help="a line of the function; - reads a snippet from stdin")
+    _add_question(similar)
+
+    status = commands.add_parser("status", help="show what is indexed and what was skipped, and why")
+    status.add_argument("-C", dest="folder", metavar="DIR", help="default: the index around the current folder")
+    status.add_argument("--json", action="store_true")
+
+    train = commands.add_parser("train", help="train the base model (extra: train)", add_help=False)
+    train.add_argument("arguments", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _add_question(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-C", dest="folder", metavar="DIR", help="default: the index around the current folder")
+    parser.add_argument("-n", dest="limit", type=int, default=10, metavar="N", help="how many hits (default 10)")
+    parser.add_argument("--lang", action="append", default=[], help="only this language (may be repeated)")
+    parser.add_argument("--path", action="append", default=[], metavar="GLOB", help="only below; -GLOB leaves out")
+    parser.add_argument("--explain", action="store_true", help="show the words that carried each hit")
+    parser.add_argument("--json", action="store_true", help="print the hits as JSON")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 65536:
+        raise argparse.ArgumentTypeError("a port is from 1 to 65535")
+    return port
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,268 @@
+"""Engine: the one writer of the index; it publishes snapshots that anybody may read."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from server.config import Settings
+from server.folder import Folder
+from server.index.vectors import VectorStore
+from server.process import resident_bytes
+from server.snapshot import Snapshot, locate
+from server.types import Cancelled, CancelToken, Encoder, FolderStatus, Status
+
+_log = logging.getLogger(__name__)
+
+_STATUS_INTERVAL = 0.1
+"""Seconds between two reports of progress."""
+_PUBLISH_SHARE = 0.1
+"""Of the time spent on a first index that may go into publishing what is there already."""
+
+
+class Engine:
+    """Own the index of some workspace folders.
+
+    Only the engine's thread touches folders (invariant 2); other threads post changes to it and read `snapshot`.
+    `on_change` is called in that thread when `status()` has changed.
+    """
+
+    def __init__(
+        self, settings: Settings, encoder: Encoder, data_dir: Path, on_change: Callable[[], None] = lambda: None
+    ) -> None:
+        self._settings = settings
+        self._encoder = encoder
+        self._data_dir = data_dir
+        self._on_change = on_change
+        self._posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._token = CancelToken()
+        self._idle = threading.Condition()
+        self._open_posts = 0
+        self._is_working = False
+        self._folders: dict[str, Folder] = {}
+        self._failed: dict[str, FolderStatus] = {}
+        self._work: dict[str, Iterator[None]] = {}
+        self._vectors: VectorStore | None = None
+        self._dirty = False
+        self._publish_cost = 0.0
+        self._published_at = 0.0
+        self._reported_at = 0.0
+        self._snapshot = Snapshot(0, (), encoder, is_incomplete=True)
+        self._status = Status((), 0, encoder.fingerprint, "exact", resident_bytes())
+        self._thread = threading.Thread(target=self._run, name="sextant-engine", daemon=True)
+
+    def start(self) -> None:
+        """Start the writer."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop running work and the writer; what was committed stays, the rest is found again by the next scan."""
+        self._token.cancel()
+        self._post(lambda: None)
+        self._thread.join(timeout=1.0)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Return the current reader."""
+        return self._snapshot
+
+    def status(self) -> Status:
+        """Return what was last reported."""
+        return self._status
+
+    def wait_idle(self, timeout: float | None = None) -> bool:
+        """Wait until every posted change is visible in `snapshot`; False when that took longer than `timeout`."""
+        with self._idle:
+            return self._idle.wait_for(lambda: not self._open_posts and not self._is_working, timeout)
+
+    def add_folder(self, root: str) -> None:
+        """Index a folder and keep it indexed."""
+        self._post(lambda: self._add_folder(os.path.realpath(root)))
+
+    def remove_folder(self, root: str) -> None:
+        """Stop answering from a folder; its index stays on disk."""
+        self._post(lambda: self._remove_folder(os.path.realpath(root)))
+
+    def set_buffer(self, path: str, language: str | None, text: str) -> None:
+        """Let an open document stand above its file."""
+        self._post(lambda: self._in_folder(path, lambda folder, inner: folder.set_buffer(inner, language, text)))
+
+    def drop_buffer(self, path: str) -> None:
+        """Let the file stand for itself again."""
+        self._post(lambda: self._in_folder(path, lambda folder, inner: folder.drop_buffer(inner)))
+
+    def touch(self, paths: Iterable[str]) -> None:
+        """Look again at files or folders that may have been created, changed or deleted."""
+        for path in tuple(paths):
+            self._post(lambda path=path: self._in_folder(path, self._touch))  # type: ignore[misc]
+
+    def rescan(self, root: str | None = None) -> None:
+        """Look again at everything in one folder, or in all."""
+        chosen = os.path.realpath(root) if root else None
+        self._post(lambda: self._rescan(chosen))
+
+    def compact(self) -> None:
+        """Fold all saved changes into new generations now."""
+        self._post(self._compact)
+
+    def _post(self, change: Callable[[], None]) -> None:
+        with self._idle:
+            self._open_posts += 1
+        self._posted.put(change)
+
+    def _run(self) -> None:
+        while not self._token.cancelled:
+            self._turn()
+        for work in self._work.values():
+            work_close = getattr(work, "close", None)
+            if work_close is not None:
+                work_close()  # ends the parsing processes
+        for folder in self._folders.values():
+            folder.close()
+        if self._vectors is not None:
+            self._vectors.close()
+
+    def _turn(self) -> None:
+        """Apply one posted change, or else do a slice of background work; publish when it is time."""
+        try:
+            change = self._posted.get(block=not self._work and not self._dirty)
+        except queue.Empty:
+            change = None
+        if change is not None:
+            self._guard(change)
+            if self._posted.empty():
+                self._publish()  # a burst of changes is published once
+            with self._idle:
+                self._open_posts -= 1
+                self._is_working = bool(self._work) or self._dirty
+                self._idle.notify_all()
+            return
+        for root, work in list(self._work.items()):
+            self._guard(lambda root=root, work=work: self._slice(root, work))  # type: ignore[misc]
+        if not self._work or time.monotonic() - self._published_at > self._publish_cost / _PUBLISH_SHARE:
+            self._publish()
+        with self._idle:
+            self._is_working = bool(self._work) or self._dirty
+            self._idle.notify_all()
+
+    def _slice(self, root: str, work: Iterator[None]) -> None:
+        try:
+            next(work)
+        except StopIteration:
+            del self._work[root]
+        except BaseException:
+            self._work.pop(root, None)
+            raise
+        finally:
+            self._dirty = True
+
+    def _guard(self, action: Callable[[], None]) -> None:
+        """Run an action; whatever happens, the engine lives. The only broad catch outside the request handlers."""
+        try:
+            action()
+        except Cancelled:
+            pass
+        except (OSError, sqlite3.Error) as problem:
+            _log.warning("index: %s", problem)
+            for folder in self._folders.values():
+                folder.degrade(f"{problem}; answers come from what is indexed already")
+            self._dirty = True
+        except Exception:
+            _log.exception("index: unexpected failure")
+
+    def _add_folder(self, root: str) -> None:
+        if root in self._folders:
+            return
+        self._failed.pop(root, None)
+        try:
+            if self._vectors is None:
+                self._vectors = VectorStore(
+                    self._data_dir / "vectors", self._encoder.fingerprint, self._encoder.dimensions
+                )
+            folder = Folder(root, self._data_dir, self._vectors, self._encoder, self._settings)
+        except (OSError, sqlite3.Error) as problem:
+            _log.warning("cannot open the index of a folder: %s", problem)
+            message = f"the index folder {self._data_dir} cannot be used: {problem}; set SEXTANT_DATA_DIR to another"
+            self._failed[root] = FolderStatus(root, "degraded", 0, 0, 0, {}, {}, message)
+        else:
+            self._folders[root] = folder
+            self._work[root] = folder.scan(self._token)
+        self._dirty = True
+
+    def _remove_folder(self, root: str) -> None:
+        self._failed.pop(root, None)
+        self._work.pop(root, None)
+        folder = self._folders.pop(root, None)
+        if folder is not None:
+            folder.close()
+        self._dirty = True
+
+    def _rescan(self, root: str | None) -> None:
+        for one, folder in self._folders.items():
+            if root in (None, one):
+                self._work[one] = folder.scan(self._token)
+                self._dirty = True
+
+    def _touch(self, folder: Folder, inner: str) -> None:
+        if folder.needs_scan(inner):
+            self._work[folder.root] = folder.scan(self._token)
+        else:
+            folder.touch(inner)
+
+    def _compact(self) -> None:
+        for folder in self._folders.values():
+            folder.compact()
+        self._dirty = True
+
+    def _in_folder(self, path: str, action: Callable[[Folder, str], None]) -> None:
+        """Do something with a path in the folder it belongs to; paths outside all folders are nobody's."""
+        place = locate(set(self._folders), path)
+        if place is None:  # perhaps through a symbolic link
+            place = locate(set(self._folders), os.path.realpath(path))
+        if place is not None:
+            action(self._folders[place[0]], place[1])
+            self._dirty = True
+
+    def _publish(self) -> None:
+        """Replace the snapshot when something changed, and report."""
+        if not self._dirty:
+            return
+        self._dirty = False
+        started = time.monotonic()
+        folders = self._folders.values()
+        changed = any(folder.is_changed for folder in folders) or {layer.folder for layer in self._snapshot.layers} != {
+            *self._folders
+        }
+        incomplete = bool(self._work)
+        if changed or incomplete != self._snapshot.is_incomplete:
+            layers = tuple(layer for folder in folders for layer in folder.layers())
+            buffers = {(folder.root, path): text for folder in folders for path, text in folder.texts.items()}
+            number = self._snapshot.generation + 1
+            self._snapshot = Snapshot(number, layers, self._encoder, incomplete, buffers)
+        self._published_at = time.monotonic()
+        self._publish_cost = self._published_at - started
+        self._report(force=not self._work)
+
+    def _report(self, force: bool) -> None:
+        now = time.monotonic()
+        if not force and now - self._reported_at < _STATUS_INTERVAL:
+            return
+        self._reported_at = now
+        backend = "annoy" if any(layer.segment.near for layer in self._snapshot.layers) else "exact"
+        folders = tuple(folder.status(root in self._work) for root, folder in self._folders.items())
+        self._status = Status(
+            (*folders, *self._failed.values()),
+            self._snapshot.generation,
+            self._encoder.fingerprint,
+            backend,
+            resident_bytes(),
+        )
+        with contextlib.suppress(RuntimeError):  # the listener's loop may be closed already
+            self._on_change()

@@ -1,0 +1,181 @@
+"""Folder: one workspace folder, from its files and open buffers to its layers."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from server.config import Settings
+from server.index.files import Found, look, walk
+from server.index.ignore import RULE_FILES, IgnoreRules
+from server.index.ingest import Ingested, ingest_all, ingest_buffer, ingest_file
+from server.index.languages import LANGUAGES, language_of
+from server.index.layers import FolderLayers, Layer
+from server.index.vectors import VectorStore
+from server.types import CancelToken, Encoder, FileStamp, FolderStatus
+
+_COMMIT_SECONDS = 0.5
+"""A crash in a first index costs at most the work of this time."""
+_WALK_SLICE = 500
+"""Files looked at between two glances at the engine's queue."""
+BULK_UNITS = 30_000
+"""During a first index the delta may grow this far before it is folded away: folding early would be done again."""
+
+
+class Folder:
+    """The index of one workspace folder; used by the engine's thread alone (invariant 2)."""
+
+    def __init__(self, root: str, data_dir: Path, vectors: VectorStore, encoder: Encoder, settings: Settings) -> None:
+        self.root = root
+        self.texts: dict[str, bytes] = {}
+        """The text of each open buffer, by path."""
+        self.is_changed = True
+        """Whether `layers` would return something new."""
+        self._path = Path(root)
+        self._settings = settings
+        self._fingerprint = encoder.fingerprint
+        self._layers = FolderLayers(root, home_of(data_dir, root), vectors, encoder)
+        self._layers.store.put("root", root)
+        self._rules = IgnoreRules(self._path, settings.exclude)
+        self._pending = 0
+        self._touched: set[str] = set()
+        self._message: str | None = None
+        self._counts = self._layers.counts()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._layers.close()
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Return the current layers."""
+        self.is_changed = False
+        return self._layers.layers()
+
+    def degrade(self, message: str) -> None:
+        """Note a failure of the environment; the next scan that succeeds clears it."""
+        self._message = message
+        self._pending = 0
+        self._layers.rewind()
+
+    def status(self, is_working: bool) -> FolderStatus:
+        """Return what is known of this folder."""
+        languages, skipped, units = self._counts
+        state = "indexing" if is_working else "degraded" if self._message else "ready"
+        return FolderStatus(
+            root=self.root,
+            state=state,
+            files=sum(languages.values()),
+            units=units,
+            pending_files=self._pending,
+            skipped=skipped,
+            languages=languages,
+            message=self._message,
+        )
+
+    def scan(self, token: CancelToken) -> Iterator[None]:
+        """Bring the index up to date with the disk, a slice at each step; only stamps decide what is read again."""
+        if not self._path.is_dir():
+            self._message = f"{self.root} is not a folder that can be read"
+            return
+        self._rules = IgnoreRules(self._path, self._settings.exclude)
+        changed: list[Found] = []
+        seen: set[str] = set()
+        self._touched.clear()
+        for number, found in enumerate(walk(self._path, self._rules, self._settings, token)):
+            seen.add(found.path)
+            if self._layers.stamps.get(found.path) != found.stamp:
+                changed.append(found)
+                self._pending = len(changed)
+            if number % _WALK_SLICE == 0:
+                yield
+        # What lies in a folder that could not be read is unknown, not gone; but it cannot be shown either.
+        deleted = [path for path in self._layers.stamps if path not in seen and path not in self._touched]
+        if deleted:
+            self._commit([], deleted)
+        yield from self._ingest(changed, token)
+        if self._layers.wants_compaction():
+            self.compact()
+        self._message = None
+
+    def needs_scan(self, path: str) -> bool:
+        """Tell whether a change of this path may change which other files count."""
+        return path.rpartition("/")[2] in RULE_FILES or (self._path / path).is_dir() or self._is_known_folder(path)
+
+    def touch(self, path: str) -> None:
+        """Look again at one file."""
+        if not path or self._rules.ignores_below(path):
+            return
+        self._touched.add(path)
+        found = look(self._path, path, self._settings)
+        if found is None:
+            self._commit([], [path])
+        elif self._layers.stamps.get(path) != found.stamp:
+            self._commit([ingest_file(self._path, found, self._settings, self._fingerprint)])
+            if self._layers.wants_compaction():
+                self.compact()
+
+    def set_buffer(self, path: str, language: str | None, text: str) -> None:
+        """Let an open document stand above its file; one that is ignored stays out."""
+        if self._rules.ignores_below(path):
+            return
+        data = text.encode("utf-8", "replace")
+        chosen = language_of(path, data[:8000]) or (language if language in LANGUAGES else None)
+        if chosen is None:
+            return
+        stamp = FileStamp(len(data), 0, 0)
+        self.texts[path] = data
+        self._layers.set_buffer(ingest_buffer(data, chosen, path, stamp, self._fingerprint))
+        self.is_changed = True
+
+    def drop_buffer(self, path: str) -> None:
+        """Let the file stand for itself again."""
+        self.texts.pop(path, None)
+        if self._layers.drop_buffer(path):
+            self.is_changed = True
+        self.touch(path)
+
+    def compact(self) -> None:
+        """Fold the saved changes into a new generation."""
+        self._layers.compact()
+        self.is_changed = True
+
+    def _ingest(self, changed: list[Found], token: CancelToken) -> Iterator[None]:
+        """Read the changed files, recently changed ones first, and commit them as they come."""
+        changed.sort(key=lambda found: (-found.stamp.mtime_ns, found.path))
+        self._pending = len(changed)
+        batch: list[Ingested] = []
+        committed_at = time.monotonic()
+        try:
+            for part in ingest_all(self._path, changed, self._settings, self._fingerprint):
+                token.check()
+                # A file that was touched meanwhile was read later than here: the newer state stays.
+                self._pending -= len(part)
+                batch += [ingested for ingested in part if ingested.entry.path not in self._touched]
+                if batch and time.monotonic() - committed_at > _COMMIT_SECONDS:
+                    self._commit(batch)
+                    batch = []
+                    committed_at = time.monotonic()
+                    if self._layers.delta_units > BULK_UNITS:
+                        self.compact()
+                yield
+        finally:
+            if batch and not token.cancelled:
+                self._commit(batch)
+            self._pending = 0
+
+    def _commit(self, batch: list[Ingested], deleted: list[str] | None = None) -> None:
+        self._layers.commit(batch, deleted or ())
+        self._counts = self._layers.counts()
+        self.is_changed = True
+
+    def _is_known_folder(self, path: str) -> bool:
+        return any(known.startswith(path + "/") for known in self._layers.stamps)
+
+
+def home_of(data_dir: Path, root: str) -> Path:
+    """Return where the index of a folder lies."""
+    name = Path(root).name or "root"
+    digest = hashlib.blake2b(root.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return data_dir / "folders" / f"{''.join(c if c.isalnum() else '-' for c in name)[:40]}-{digest}"

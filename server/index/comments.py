@@ -1,0 +1,51 @@
+"""Documentation: what comments and docstrings say, without the marks that make them comments."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable
+
+_LONGEST = 2_000
+"""Characters of documentation that are kept: enough for its summary and its main points."""
+
+_OPENING = re.compile(r"\A(?:/\*+!?<?|//+!?<?|#+!?:?|=begin\b.*)[ \t]?")
+_CLOSING = re.compile(r"[ \t]*(?:\*+/|^=end)[ \t]*\Z", re.M)
+_STAR = re.compile(r"^[ \t]*\*+(?=\s|\Z)[ \t]?", re.M)
+_RULER = re.compile(r"^[ \t]*[-=*#/~_+]{3,}[ \t]*$", re.M)
+_DIRECTIVE = re.compile(
+    r"^(?:!.*|-\*-.*-\*-|\s*(?:vim?:|(?:en)?coding[:=]|frozen_string_literal:|eslint|go:(?:build|generate)|\+build).*)$", re.M
+)
+_XML_TAG = re.compile(r"</?(?:summary|remarks|para|returns|c|code|param|typeparam)\b[^>\n]*>")
+_STRING = re.compile(r"\A[A-Za-z]{0,2}(\"\"\"|'''|\"|')(.*?)(?:\1)?\Z", re.S)
+_LICENCE = re.compile(r"copyright|licen[sc]e|spdx-", re.I)
+
+
+def comment_text(comments: Iterable[str]) -> str:
+    """Return what a run of adjacent comments says; empty if all of it is rulers and directives to tools."""
+    return _folded("\n".join(map(_bare, comments)))
+
+
+def docstring_text(literal: str) -> str:
+    """Return what a docstring says, from its literal in the source."""
+    found = _STRING.match(literal.strip())
+    return _folded((found[2] if found else literal).removeprefix("\\\n"))
+
+
+def is_licence(text: str) -> bool:
+    """Tell a licence header from documentation."""
+    return _LICENCE.search(text) is not None
+
+
+def _bare(comment: str) -> str:
+    """Remove the markers of one comment; lines of a block keep their indentation relative to its stars."""
+    comment = comment.strip()
+    block = comment.startswith("/*")
+    bare = _OPENING.sub("", comment, count=1)
+    return _STAR.sub("", _CLOSING.sub("", bare)) if block else _CLOSING.sub("", bare) if "=end" in bare else bare
+
+
+def _folded(text: str) -> str:
+    """Remove rulers, directives, XML tags of documentation and common indentation, and cut to the limit."""
+    text = _XML_TAG.sub("", _DIRECTIVE.sub("", _RULER.sub("", text)))
+    return inspect.cleandoc(text)[:_LONGEST].strip()

@@ -1,0 +1,136 @@
+"""Generation: a segment on disk, mapped into memory, with an Annoy tree where that pays."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from server.index.segment import SEGMENT_ARRAYS, Segment
+from server.types import Vectors
+
+try:
+    from annoy import AnnoyIndex
+except ImportError:  # no compiler, or built for another machine: exact search answers the same, only slower
+    AnnoyIndex = None
+
+ANNOY_MIN_ROWS = 20_000
+"""Below, scanning exactly is as fast and finds everything (2 cores, 256 dimensions: 1 ms at 20,000 rows)."""
+ANNOY_TREES = 20
+"""More trees cost memory and build time for recall that exact rescoring of many candidates gives cheaper."""
+ANNOY_SEARCH_K = 10_000
+"""Nodes inspected a query. Annoy's own default, n * trees, loses half of the neighbours on code vectors."""
+_PLATFORM = f"{sys.byteorder}-{platform.machine()}-{platform.system()}"
+
+
+def write(parent: Path, segment: Segment, sequence: int, fingerprint: str) -> str:
+    """Write a generation into a new folder and return its name; it counts only once the store points to it.
+
+    `sequence` is the store's last change that the segment holds. Errors: OSError when the disk is full.
+    """
+    name = f"generation-{uuid.uuid4().hex[:12]}"
+    folder = parent / name
+    folder.mkdir(parents=True)
+    try:
+        digests = {}
+        for field, kind in SEGMENT_ARRAYS:
+            array: npt.NDArray[np.generic] = np.ascontiguousarray(getattr(segment, field), dtype=kind)
+            with (folder / field).open("wb") as file:
+                file.write(array.data.cast("B") if array.size else b"")
+                file.flush()
+                os.fsync(file.fileno())
+            digests[field] = [list(array.shape), _digest(folder / field)]
+        if AnnoyIndex is not None and len(segment) >= ANNOY_MIN_ROWS:
+            tree = AnnoyIndex(segment.vectors.shape[1], "angular")
+            tree.set_seed(1)
+            for row, vector in enumerate(segment.vectors):
+                tree.add_item(row, vector)
+            tree.build(ANNOY_TREES, n_jobs=1)  # one job: the same bytes each time
+            tree.save(os.fspath(folder / "tree.ann"))
+            digests["tree.ann"] = [[len(segment)], _digest(folder / "tree.ann")]
+        meta = {
+            "sequence": sequence,
+            "encoder": fingerprint,
+            "platform": _PLATFORM,
+            "paths": segment.paths,
+            "languages": segment.languages,
+            "files": digests,
+        }
+        (folder / "meta.json").write_text(json.dumps(meta), encoding="ascii")
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return name
+
+
+def read(parent: Path, name: str, fingerprint: str) -> tuple[Segment, int] | None:
+    """Map a generation and return it with its sequence number; None where it does not match in every respect."""
+    folder = parent / name
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="ascii"))
+        if meta["platform"] != _PLATFORM or meta["encoder"] != fingerprint:
+            return None
+        arrays = {}
+        for field, kind in SEGMENT_ARRAYS:
+            shape, digest = meta["files"][field]
+            if _digest(folder / field) != digest:
+                return None
+            mapped = np.prod(shape) > 0
+            arrays[field] = (
+                np.memmap(folder / field, kind, "r", shape=tuple(shape)) if mapped else np.empty(shape, kind)
+            )
+            arrays[field] = np.asarray(arrays[field])
+        near = _tree(folder, meta["files"], arrays["vectors"].shape[1]) if "tree.ann" in meta["files"] else None
+        segment = Segment(tuple(meta["paths"]), tuple(meta["languages"]), near=near, **arrays)
+        return segment, int(meta["sequence"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def remove_others(parent: Path, keep: str | None) -> None:
+    """Delete the generations that the store does not point to; those still mapped by somebody may stay."""
+    for folder in parent.glob("generation-*"):
+        if folder.name != keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tree(
+    folder: Path, files: dict[str, tuple[list[int], str]], dimensions: int
+) -> Callable[[Vectors, int], npt.NDArray[np.int64]] | None:
+    """Load the tree once its digest is verified: Annoy crashes the process on a damaged file."""
+    path = folder / "tree.ann"
+    if AnnoyIndex is None or _digest(path) != files["tree.ann"][1]:
+        return None
+    tree = AnnoyIndex(dimensions, "angular")
+    with contextlib.suppress(OSError):
+        tree.load(os.fspath(path))
+        if tree.get_n_items() == files["tree.ann"][0][0]:
+
+            def near(vector: Vectors, count: int) -> npt.NDArray[np.int64]:
+                return np.array(tree.get_nns_by_vector(vector, count, search_k=ANNOY_SEARCH_K), dtype=np.int64)
+
+            return near
+    return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest() if sys.version_info >= (3, 11) else _slow_digest(path)
+
+
+def _slow_digest(path: Path) -> str:
+    digest = hashlib.blake2b()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,157 @@
+"""Ingest: one file to what the index keeps of it; the only way in, for scans, saves and open buffers alike."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing.connection import wait as wait_for_handles
+from pathlib import Path
+
+from server.config import Settings
+from server.index.extract import extract
+from server.index.files import Found, Skip, check_text, read
+from server.index.lexical import bag
+from server.index.segment import FileEntry, Record
+from server.index.vectors import vector_key
+from server.types import FileStamp, Passage, Unit
+
+POOL_MIN_FILES = 300
+"""Below, starting processes (0.3 s each) costs more than it saves."""
+_CHUNK = 16
+"""Files a task of the pool: enough to hide its overhead, few enough that batches stay short."""
+_DETAIL = 160
+"""Characters of documentation shown beside a hit."""
+_SENTENCE = re.compile(r"(?<=[.!?])\s|\n\s*\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """A file's entry and the passages behind its records' keys, in the same order."""
+
+    entry: FileEntry
+    passages: tuple[Passage, ...] = ()
+
+
+def ingest_text(data: bytes, language: str, path: str, stamp: FileStamp, fingerprint: str) -> Ingested:
+    """Return what the index keeps of a text."""
+    units = extract(data, language, path)
+    records = tuple(_record(unit, path, fingerprint) for unit in units)
+    return Ingested(FileEntry(path, stamp, language, records), tuple(unit.passage for unit in units))
+
+
+def ingest_buffer(data: bytes, language: str, path: str, stamp: FileStamp, fingerprint: str) -> Ingested:
+    """Return what the index keeps of an open buffer: what it would keep of a file with that text."""
+    try:
+        check_text(data, language)
+    except Skip as skip:
+        return Ingested(FileEntry(path, stamp, language, (), str(skip)))
+    return ingest_text(data, language, path, stamp, fingerprint)
+
+
+def ingest_file(root: Path, found: Found, settings: Settings, fingerprint: str) -> Ingested:
+    """Return what the index keeps of a file; one that is skipped keeps its stamp and the reason."""
+    if found.reason is not None:
+        return Ingested(FileEntry(found.path, found.stamp, "", (), found.reason))
+    try:
+        data, language = read(root, found.path, settings)
+    except Skip as skip:
+        return Ingested(FileEntry(found.path, found.stamp, "", (), str(skip)))
+    return ingest_text(data, language, found.path, found.stamp, fingerprint)
+
+
+def ingest_all(root: Path, files: list[Found], settings: Settings, fingerprint: str) -> Iterator[list[Ingested]]:
+    """Yield what the index keeps of many files, in batches, in their order; many files are parsed in parallel."""
+    chunks = (files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK))
+    workers = settings.worker_count
+    if workers == 1 or len(files) < POOL_MIN_FILES:
+        for chunk in chunks:
+            yield _ingest_chunk(root, chunk, settings, fingerprint)
+        return
+    # spawn, not fork: the server has threads, and Windows and macOS have nothing else.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
+    try:
+        yield from _in_order(pool, workers * 2, chunks, root, settings, fingerprint)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _in_order(
+    pool: ProcessPoolExecutor,
+    window: int,
+    chunks: Iterable[list[Found]],
+    root: Path,
+    settings: Settings,
+    fingerprint: str,
+) -> Iterator[list[Ingested]]:
+    """Keep a bounded number of chunks in flight; a chunk whose worker died is done here."""
+    remaining = iter(chunks)
+    flying: list[tuple[list[Found], Future[list[Ingested]]]] = []
+    broken = False
+    while True:
+        for chunk in islice(remaining, window - len(flying)):
+            if broken:
+                yield _ingest_chunk(root, chunk, settings, fingerprint)
+            else:
+                flying.append((chunk, pool.submit(_ingest_chunk, root, chunk, settings, fingerprint)))
+        if not flying:
+            return
+        chunk, future = flying[0]
+        done, _ = wait([future], timeout=0.05, return_when=FIRST_COMPLETED)
+        if not done:
+            yield []  # lets the caller look at its queue
+            continue
+        flying.pop(0)
+        try:
+            yield future.result()
+        except (OSError, RuntimeError):  # BrokenProcessPool is a RuntimeError
+            broken = True
+            yield _ingest_chunk(root, chunk, settings, fingerprint)
+
+
+def _ingest_chunk(root: Path, chunk: list[Found], settings: Settings, fingerprint: str) -> list[Ingested]:
+    return [ingest_file(root, found, settings, fingerprint) for found in chunk]
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, run at low priority, and end with the parent even when it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(5)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        sentinel = parent.sentinel
+
+        def follow() -> None:
+            wait_for_handles([sentinel])
+            os._exit(1)
+
+        threading.Thread(target=follow, daemon=True, name="sextant-follow-parent").start()
+
+
+def _record(unit: Unit, path: str, fingerprint: str) -> Record:
+    passage = unit.passage
+    return Record(
+        kind=unit.kind,
+        language=unit.language,
+        name=passage.name,
+        container=passage.container,
+        signature=passage.signature,
+        detail=_first_sentence(passage.documentation),
+        name_span=unit.name_span,
+        span=unit.span,
+        key=vector_key(fingerprint, passage),
+        bag=bag(passage, path),
+    )
+
+
+def _first_sentence(documentation: str) -> str:
+    sentence = " ".join(_SENTENCE.split(documentation.strip(), maxsplit=1)[0].split())
+    return sentence if len(sentence) <= _DETAIL else sentence[: _DETAIL - 1].rstrip() + "…"

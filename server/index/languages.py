@@ -1,0 +1,124 @@
+"""The languages Sextant reads: which file is in which language, and what cuts it into units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+
+from tree_sitter import Language as Grammar
+from tree_sitter import Query
+
+NAMED_LIKE_CLASS = "<class>"
+"""Stands in `Language.constructor` for the name of the class itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language: how its files are recognised and parsed."""
+
+    id: str
+    """LSP language id."""
+    extensions: tuple[str, ...]
+    """Lower case, with the dot."""
+    module: str
+    """Python module of the grammar, imported on first use."""
+    query: str
+    """Name of the query file, without its ending."""
+    function: str = "language"
+    """Function of the module that returns the grammar."""
+    names: tuple[str, ...] = ()
+    """Whole file names, lower case."""
+    constructor: str = ""
+    """What a method must be called to be a constructor, where the name decides it."""
+
+
+_ALL = (
+    Language("python", (".py", ".pyi", ".pyw"), "tree_sitter_python", "python", constructor="__init__"),
+    Language(
+        "javascript", (".js", ".mjs", ".cjs"), "tree_sitter_javascript", "javascript", constructor="constructor"
+    ),
+    Language("javascriptreact", (".jsx",), "tree_sitter_javascript", "javascript", constructor="constructor"),
+    Language(
+        "typescript",
+        (".ts", ".mts", ".cts"),
+        "tree_sitter_typescript",
+        "typescript",
+        "language_typescript",
+        constructor="constructor",
+    ),
+    Language(
+        "typescriptreact",
+        (".tsx",),
+        "tree_sitter_typescript",
+        "typescript",
+        "language_tsx",
+        constructor="constructor",
+    ),
+    Language("go", (".go",), "tree_sitter_go", "go"),
+    Language("java", (".java",), "tree_sitter_java", "java"),
+    Language(
+        "ruby",
+        (".rb", ".rake", ".gemspec", ".ru"),
+        "tree_sitter_ruby",
+        "ruby",
+        names=("rakefile", "gemfile"),
+        constructor="initialize",
+    ),
+    Language("php", (".php", ".phtml"), "tree_sitter_php", "php", "language_php", constructor="__construct"),
+    Language("rust", (".rs",), "tree_sitter_rust", "rust"),
+    Language("c", (".c", ".h"), "tree_sitter_c", "c"),
+    Language("cpp", (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".hxx"), "tree_sitter_cpp", "cpp", constructor=NAMED_LIKE_CLASS),
+    Language("csharp", (".cs",), "tree_sitter_c_sharp", "csharp"),
+)
+
+LANGUAGES: Mapping[str, Language] = MappingProxyType({language.id: language for language in _ALL})
+
+_BY_EXTENSION = {extension: language.id for language in _ALL for extension in language.extensions}
+_BY_NAME = {name: language.id for language in _ALL for name in language.names}
+_BY_INTERPRETER = {"python": "python", "node": "javascript", "nodejs": "javascript", "ruby": "ruby", "php": "php"}
+_SHEBANG = re.compile(rb"\A(?:\xef\xbb\xbf)?#![ \t]*(?:\S*/)?(?:env[ \t]+(?:-\S+[ \t]+|\w+=\S*[ \t]+)*)?([^\s/]+)")
+_CPP_LINE = re.compile(rb"^[ \t]*(?:class[ \t]+\w|namespace\b|template[ \t]*<|(?:public|private|protected)[ \t]*:)", re.M)
+_QUERIES = Path(__file__).parent / "queries"
+_INHERITS = re.compile(r"\A; inherits: ([\w, ]+)$", re.M)
+
+
+def language_of(path: str, head: bytes = b"") -> str | None:
+    """Return the language id of a file by its name, or by the shebang in `head` if the name has no ending.
+
+    A `.h` file is C unless its head holds lines that only C++ has.
+    """
+    name = re.split(r"[/\\]", path)[-1].lower()
+    stem, dot, ending = name.rpartition(".")
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    if dot and stem:
+        found = _BY_EXTENSION.get(f".{ending}")
+        return "cpp" if ending == "h" and _CPP_LINE.search(head) else found
+    shebang = None if dot else _SHEBANG.match(head)
+    return _BY_INTERPRETER.get(shebang[1].decode(errors="replace").rstrip("0123456789.")) if shebang else None
+
+
+@cache
+def grammar_of(language: str) -> Grammar:
+    """Load the grammar of a language, once."""
+    chosen = LANGUAGES[language]
+    return Grammar(getattr(import_module(chosen.module), chosen.function)())
+
+
+@cache
+def query_of(language: str) -> Query:
+    """Compile the query of a language, once."""
+    return Query(grammar_of(language), _query_text(LANGUAGES[language].query))
+
+
+def _query_text(name: str) -> str:
+    """Read a query file after those its first line names (`; inherits: c`), so a later pattern overrides theirs."""
+    text = (_QUERIES / f"{name}.scm").read_text(encoding="utf-8")
+    inherited = _INHERITS.match(text)
+    names = inherited[1].replace(",", " ").split() if inherited else []
+    return "\n".join([*map(_query_text, names), text])

@@ -1,0 +1,28 @@
+; inherits: ecmascript
+; Units that only the grammars of TypeScript (and TSX) have.
+
+(abstract_class_declaration name: (_) @name body: (_) @body) @definition.class
+(export_statement declaration: (abstract_class_declaration name: (_) @name)) @definition.class
+(interface_declaration name: (_) @name body: (_) @body) @definition.interface
+(export_statement declaration: (interface_declaration name: (_) @name)) @definition.interface
+(enum_declaration name: (_) @name body: (_) @body) @definition.enum
+(export_statement declaration: (enum_declaration name: (_) @name)) @definition.enum
+(type_alias_declaration name: (_) @name value: (_) @body) @definition.type
+(export_statement declaration: (type_alias_declaration name: (_) @name)) @definition.type
+
+; Overloads and what is declared without a body
+(function_signature name: (_) @name) @definition.function
+(export_statement declaration: (function_signature name: (_) @name)) @definition.function
+(method_signature name: (_) @name) @definition.method
+(abstract_method_signature name: (_) @name) @definition.method
+
+(public_field_definition
+  name: (_) @name
+  value: [
+    (arrow_function body: (_) @body)
+    (function_expression body: (_) @body)
+    (generator_function body: (_) @body)
+  ]) @definition.method
+
+(internal_module name: (_) @name) @scope.namespace
+(module name: (_) @name) @scope.namespace

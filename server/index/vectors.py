@@ -1,0 +1,79 @@
+"""Vectors: the content-addressed store that all workspaces, worktrees and editors of a user share."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from server.index.store import connect, remove_database
+from server.types import Passage, Vectors
+
+_BATCH = 500
+"""Keys a query; SQLite's oldest limit on variables is 999."""
+
+
+def vector_key(fingerprint: str, passage: Passage) -> bytes:
+    """Return the content address of a passage's vector (invariant 3): the same text has the same key everywhere."""
+    text = "\x1f".join((fingerprint, *passage.fields()))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+class VectorStore:
+    """Vectors by key for one encoder; kept as float16, which encoders promise to be exact.
+
+    A damaged database is deleted: everything in it can be computed again.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, dimensions: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / f"{fingerprint[:32]}.db"
+        self._dimensions = dimensions
+        try:
+            self._db = self._open()
+        except sqlite3.DatabaseError as problem:
+            if isinstance(problem, sqlite3.OperationalError):
+                raise
+            remove_database(self._path)
+            self._db = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        db = connect(self._path)
+        try:
+            with db:
+                db.execute(
+                    "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID"
+                )
+            db.execute("SELECT key FROM vectors LIMIT 1").fetchone()
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
+        """Return the known ones of some keys."""
+        found: dict[bytes, Vectors] = {}
+        wanted = list(dict.fromkeys(keys))
+        for start in range(0, len(wanted), _BATCH):
+            batch = wanted[start : start + _BATCH]
+            marks = ",".join("?" * len(batch))
+            for key, blob in self._db.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", batch):
+                vector = np.frombuffer(blob, np.float16)
+                if len(vector) == self._dimensions:  # anything else is a miss, not an error
+                    found[key] = vector.astype(np.float32)
+        return found
+
+    def put(self, vectors: Mapping[bytes, Vectors]) -> None:
+        """Keep some vectors; a key that is there already stays as it is."""
+        with self._db:
+            self._db.executemany(
+                "INSERT OR IGNORE INTO vectors VALUES (?, ?)",
+                [(key, vector.astype(np.float16).tobytes()) for key, vector in vectors.items()],
+            )

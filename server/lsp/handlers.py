@@ -1,0 +1,129 @@
+"""What the server does for each message: one short coroutine each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lsprotocol import types
+
+from server.lsp import convert, progress, protocol
+from server.lsp.documents import Document
+from server.types import CancelToken, QuestionError, SearchResult
+
+if TYPE_CHECKING:
+    from server.lsp.server import SextantServer
+    from server.snapshot import Snapshot
+
+
+def register(server: SextantServer) -> None:
+    """Put every handler of this module on a server."""
+    for method, handler in _HANDLERS.items():
+        server.feature(method)(handler)
+
+
+# pygls passes the server to the parameter that is called `ls`; it cannot see the annotation.
+
+
+async def search(ls: SextantServer, params: protocol.SearchParams) -> protocol.SearchResult:
+    """Answer the code nearest in meaning to a query."""
+    session = ls.session
+    query = convert.query(params, session.roots)
+
+    def ask(snapshot: Snapshot, token: CancelToken) -> SearchResult:
+        try:
+            return snapshot.search(query, token)
+        except QuestionError as error:
+            raise protocol.InvalidParams(str(error)) from error
+
+    async with progress.of_request(session.notify, params.work_done_token, "Searching"):
+        return await session.answer(ask)
+
+
+async def find_similar(ls: SextantServer, params: protocol.FindSimilarParams) -> protocol.SearchResult:
+    """Answer the code nearest in meaning to a place or a text."""
+    session = ls.session
+    roots, encoding = session.roots, session.encoding
+    document = session.documents.get(params.text_document.uri) if params.text_document else None
+    shown = document.shown() if document else None
+
+    def ask(snapshot: Snapshot, token: CancelToken) -> SearchResult:
+        try:
+            return snapshot.similar(convert.similar(params, shown, snapshot.text, encoding, roots), token)
+        except QuestionError as error:
+            raise protocol.RequestFailed(str(error)) from error
+
+    async with progress.of_request(session.notify, params.work_done_token, "Searching"):
+        return await session.answer(ask)
+
+
+async def index_status(ls: SextantServer, _: None) -> protocol.IndexStatus:
+    """Answer what is known of the index."""
+    engine = await ls.session.engine()
+    return convert.index_status(engine.status(), ls.session.roots)
+
+
+async def initialized(ls: SextantServer, _: types.InitializedParams) -> None:
+    """Begin to talk to the client of our own accord."""
+    able = ls.client_capabilities
+    if able.window is not None and able.window.work_done_progress:
+        ls.session.show_progress()
+    files = None if able.workspace is None else able.workspace.did_change_watched_files
+    if files is not None and files.dynamic_registration:
+        watch = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher(glob_pattern="**/*")])
+        wish = types.Registration("sextant-files", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, watch)
+        answer = ls.session.request(types.CLIENT_REGISTER_CAPABILITY, types.RegistrationParams([wish]))
+        # A client that refuses has told us all the same: nothing depends on it.
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+async def shutdown(ls: SextantServer, _: None) -> None:
+    """End what the client sees; the rest ends with the process."""
+    await ls.session.quiet()
+
+
+async def did_open(ls: SextantServer, params: types.DidOpenTextDocumentParams) -> None:
+    """Index the editor's text instead of the file's."""
+    item = params.text_document
+    ls.session.documents.open(Document(item, ls.session.path(item.uri)))
+
+
+async def did_change(ls: SextantServer, params: types.DidChangeTextDocumentParams) -> None:
+    """Apply edits; the result is indexed after a pause. Nothing may be awaited here: edits come in order."""
+    ls.session.documents.change(params.text_document.uri, params.content_changes, ls.session.encoding)
+
+
+async def did_save(ls: SextantServer, params: types.DidSaveTextDocumentParams) -> None:
+    """Index at once what was saved."""
+    ls.session.documents.flush(params.text_document.uri)
+    ls.session.touch([params.text_document.uri])
+
+
+async def did_close(ls: SextantServer, params: types.DidCloseTextDocumentParams) -> None:
+    """Index the file again instead of the editor's text."""
+    ls.session.documents.close(params.text_document.uri)
+
+
+async def did_change_watched_files(ls: SextantServer, params: types.DidChangeWatchedFilesParams) -> None:
+    """Index files that changed on disk."""
+    ls.session.touch(change.uri for change in params.changes)
+
+
+async def did_change_folders(ls: SextantServer, params: types.DidChangeWorkspaceFoldersParams) -> None:
+    """Index the workspace's new folders and forget the removed ones."""
+    event = params.event
+    ls.session.change_folders((each.uri for each in event.added), (each.uri for each in event.removed))
+
+
+_HANDLERS: dict[str, Any] = {
+    protocol.SEARCH: search,
+    protocol.FIND_SIMILAR: find_similar,
+    protocol.INDEX_STATUS: index_status,
+    types.INITIALIZED: initialized,
+    types.SHUTDOWN: shutdown,
+    types.TEXT_DOCUMENT_DID_OPEN: did_open,
+    types.TEXT_DOCUMENT_DID_CHANGE: did_change,
+    types.TEXT_DOCUMENT_DID_SAVE: did_save,
+    types.TEXT_DOCUMENT_DID_CLOSE: did_close,
+    types.WORKSPACE_DID_CHANGE_WATCHED_FILES: did_change_watched_files,
+    types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: did_change_folders,
+}

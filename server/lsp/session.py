@@ -1,0 +1,212 @@
+"""The state of one editor's session: its folders, documents, engine and running work."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from lsprotocol import types
+
+from server.lsp import convert, protocol
+from server.lsp.documents import Document, Documents
+from server.lsp.progress import IndexProgress, Notify
+from server.lsp.tasks import Tasks
+from server.types import CancelToken, SearchResult
+
+if TYPE_CHECKING:
+    from server.engine import Engine
+    from server.snapshot import Snapshot
+
+FRESH = 0.1
+"""Seconds a search may wait for an edit made just before it; beyond that it answers on the older text."""
+
+Request = Callable[[str, Any], "asyncio.Future[Any]"]
+
+logger = logging.getLogger(__name__)
+
+
+class Session:
+    """Owns everything between initialize and exit; lives on the event loop."""
+
+    def __init__(self, notify: Notify, request: Request) -> None:
+        self.notify = notify
+        self.request = request
+        self.tasks = Tasks()
+        self.documents = Documents(self._post, self._drop)
+        self.roots: tuple[convert.Root, ...] = ()
+        self.encoding = "utf-16"
+        self._engine: Engine | None = None
+        self._ready: asyncio.Task[Engine] | None = None
+        self._progress: IndexProgress | None = None
+        self._posted = False
+        self._closed = False
+
+    # Beginning and end.
+
+    def open(self, params: types.InitializeParams, encoding: str) -> None:
+        """Take what initialize says and start the engine beside the loop; its imports must not delay the reply."""
+        self.encoding = encoding
+        uris = [folder.uri for folder in params.workspace_folders or ()]
+        if not uris and params.root_uri:
+            uris = [params.root_uri]
+        elif not uris and params.root_path:
+            uris = [convert.to_uri(params.root_path)]
+        self._add(uris)
+        options = params.initialization_options
+        self._ready = asyncio.create_task(
+            self._start(options if isinstance(options, dict) else {}), name="engine-start"
+        )
+        self._ready.add_done_callback(_log_failed_start)
+
+    def show_progress(self) -> None:
+        """Show the client from now on what is being indexed."""
+
+        def create(token: protocol.Token) -> asyncio.Future[Any]:
+            return self.request(types.WINDOW_WORK_DONE_PROGRESS_CREATE, types.WorkDoneProgressCreateParams(token))
+
+        self._progress = IndexProgress(self.notify, create)
+        self._changed()
+
+    async def quiet(self) -> None:
+        """Send nothing more of our own accord."""
+        progress, self._progress = self._progress, None
+        if progress is not None:
+            await progress.close()
+
+    def close(self) -> None:
+        """Stop all work; blocks for as long as the engine needs to end."""
+        self._closed = True
+        self.tasks.close()
+        if self._engine is not None:
+            self._engine.close()
+
+    async def _start(self, options: dict[str, Any]) -> Engine:
+        loop = asyncio.get_running_loop()
+
+        def on_change() -> None:
+            try:
+                loop.call_soon_threadsafe(self._changed)
+            except RuntimeError:
+                logger.debug("the index changed after the session's end")
+
+        engine = await self.tasks.run(lambda token: _make_engine(options, on_change, token))
+        if self._closed:
+            engine.close()
+        self._engine = engine
+        for root in self.roots:
+            engine.add_folder(root.real)
+        self.documents.post_all()
+        self._changed()
+        return engine
+
+    async def engine(self) -> Engine:
+        """Return the engine once it is there; raises RequestFailed if it cannot be."""
+        if self._ready is None:
+            raise RuntimeError("no session is open")
+        try:
+            return await asyncio.shield(self._ready)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            message = f"The index cannot be opened: {error or type(error).__name__}. The server's log has the details."
+            raise protocol.RequestFailed(message) from error
+
+    # Questions.
+
+    async def answer(self, ask: Callable[[Snapshot, CancelToken], SearchResult]) -> protocol.SearchResult:
+        """Ask the newest snapshot, off the loop, and return the wire form of what it says."""
+        engine = await self.engine()
+        self.documents.flush()
+        fresh, self._posted = self._posted, False
+        view = self.view()
+
+        def work(token: CancelToken) -> protocol.SearchResult:
+            if fresh:
+                engine.wait_idle(FRESH)
+                token.check()
+            snapshot = engine.snapshot
+            return convert.search_result(ask(snapshot, token), snapshot.text, view)
+
+        return await self.tasks.run(work)
+
+    def view(self) -> convert.View:
+        """Return what the client shows now."""
+        return convert.View(self.encoding, self.roots, self.documents.shown())
+
+    # Changes.
+
+    def path(self, uri: str) -> str | None:
+        """Return the path of a file in a workspace folder as the engine names it; None for any other document."""
+        return convert.in_workspace(uri, self.roots)
+
+    def change_folders(self, added: Iterable[str], removed: Iterable[str]) -> None:
+        """Index other folders from now on."""
+        for uri in removed:
+            path = convert.to_path(uri)
+            gone = [root for root in self.roots if root.path == path]
+            self.roots = tuple(root for root in self.roots if root not in gone)
+            if self._engine is not None:
+                for root in gone:
+                    self._engine.remove_folder(root.real)
+        new = self._add(added)
+        for document in self.documents.all():
+            document.path = self.path(document.uri)
+        if self._engine is not None:
+            for root in new:
+                self._engine.add_folder(root.real)
+            self.documents.post_all()
+
+    def touch(self, uris: Iterable[str]) -> None:
+        """Look at these files again: they may have changed on disk."""
+        paths = [path for path in map(self.path, uris) if path is not None]
+        if self._engine is not None and paths:
+            self._posted = True
+            self._engine.touch(paths)
+
+    def _add(self, uris: Iterable[str]) -> list[convert.Root]:
+        new = []
+        for uri in uris:
+            root = convert.root(uri)
+            if root is None:
+                logger.warning("a workspace folder that is no folder of files is not indexed")
+            elif all(root.real != other.real for other in self.roots):
+                self.roots = (*self.roots, root)
+                new.append(root)
+        return new
+
+    def _post(self, document: Document) -> None:
+        if self._engine is not None and document.path is not None:
+            self._posted = True
+            self._engine.set_buffer(document.path, document.language, document.text)
+
+    def _drop(self, path: str) -> None:
+        if self._engine is not None:
+            self._posted = True
+            self._engine.drop_buffer(path)
+
+    def _changed(self) -> None:
+        if self._progress is not None and self._engine is not None:
+            self._progress.update(self._engine.status())
+
+
+def _make_engine(options: dict[str, Any], on_change: Callable[[], None], token: CancelToken) -> Engine:
+    # Imported here, in a thread: numpy, tree-sitter and the model are not needed to answer initialize.
+    from server import config  # noqa: PLC0415
+    from server.engine import Engine  # noqa: PLC0415
+    from server.model import encoder  # noqa: PLC0415
+
+    settings, problems = config.parse(options)
+    for problem in problems:
+        logger.warning("initializationOptions: %s", problem)
+    token.check()
+    engine = Engine(settings, encoder.load(), config.data_dir(), on_change)
+    engine.start()
+    return engine
+
+
+def _log_failed_start(task: Future[Any] | asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("the engine does not start", exc_info=error)

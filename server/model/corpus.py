@@ -1,0 +1,212 @@
+"""The corpus: git snapshots in, documented and undocumented units out, as one compressed JSON-lines file a repository."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import logging
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+from server.index.extract import extract
+from server.index.languages import language_of
+from server.model import prose, tokens
+from server.types import Kind, Unit
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is taken from a repository."""
+
+    file_bytes: int = 200_000
+    """Larger files are data or generated."""
+    units: int = 8_000
+    """Units taken from one repository at most, so that none dominates."""
+    test_share: float = 0.15
+    """How many of them may come from tests."""
+    tokens: tuple[int, int] = (8, 2_000)
+    """A body has this many subtokens, else it says nothing or everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An entry of the manifest."""
+
+    repository: str
+    commit: str
+    licence: str
+    language: str
+    excluded: tuple[str, ...] = ()
+    """Paths left out, such as copies of code that models are evaluated on; one that ends in `/` is a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A unit as training sees it."""
+
+    language: str
+    kind: int
+    name: str
+    container: str
+    signature: str
+    documentation: str
+    """The documentation as it is encoded."""
+    question: str
+    """Its first paragraph as plain prose, or empty where that cannot stand for a question."""
+    body: str
+
+
+_SKIPPED = re.compile(
+    r"(^|/)(vendor|node_modules|third[_-]?party|external|extern|dist|generated|gen|\.\w+)/"
+    r"|\.min\.|\.pb\.|_pb2|\.g\.|\.generated\.|\.designer\.|_generated|zz_generated|bundle\.js$",
+    re.IGNORECASE,
+)
+_TEST = re.compile(r"(^|/|_|\.)(tests?|specs?|testing|testdata|fixtures|examples?)(/|_|\.|$)|Tests?\.", re.IGNORECASE)
+_GENERATED = re.compile(rb"generated (by|from)|auto-?generated|@generated|do not edit", re.IGNORECASE)
+_HEAD = 2_000
+"""Bytes at the start of a file where its generator names itself."""
+_LINE = 300
+"""Bytes of an average line: more is minified."""
+_KINDS = frozenset({Kind.FUNCTION, Kind.METHOD, Kind.CONSTRUCTOR, Kind.CLASS, Kind.STRUCT, Kind.INTERFACE, Kind.ENUM})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Cut the repositories of a manifest into records."""
+    parser = argparse.ArgumentParser(prog="python -m server.model.corpus", description=main.__doc__)
+    parser.add_argument("--manifest", type=Path, required=True, help="JSON list: repository, commit, licence, language")
+    parser.add_argument("--snapshots", type=Path, required=True, help="folder of OWNER+NAME/repo git directories")
+    parser.add_argument("--out", type=Path, required=True, help="folder for OWNER+NAME.jsonl.gz; done ones are kept")
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    options.out.mkdir(parents=True, exist_ok=True)
+    todo = [
+        (source, options.snapshots, options.out)
+        for source in manifest(options.manifest)
+        if not _target(options.out, source).exists()
+    ]
+    with ProcessPoolExecutor(options.processes) as pool:
+        for number, (repository, units, questions) in enumerate(pool.map(_cut, todo), 1):
+            _log.info("%d of %d, %s: %d units, %d questions", number, len(todo), repository, units, questions)
+    return 0
+
+
+def manifest(path: Path) -> list[Source]:
+    """Read a manifest."""
+    return [Source(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def read(path: Path) -> list[Record]:
+    """Read one repository's records."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [Record(**json.loads(line)) for line in lines]
+
+
+def write(path: Path, records: Iterable[Record]) -> None:
+    """Write one repository's records; the file appears whole or not at all."""
+    beside = path.with_suffix(".tmp")
+    with gzip.open(beside, "wt", encoding="utf-8", compresslevel=4) as lines:
+        lines.writelines(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in records)
+    beside.replace(path)
+
+
+def records(files: Iterable[tuple[str, bytes]], settings: Settings = Settings()) -> Iterator[Record]:
+    """Yield the records of one repository's (path, content) pairs, without near duplicates."""
+    seen: set[bytes] = set()
+    taken = tests = 0
+    for path, data in files:
+        language = language_of(path, data[:_HEAD])
+        testing = bool(_TEST.search(path))
+        if not language or _unfit(data) or (testing and tests >= settings.test_share * settings.units):
+            continue
+        for unit in extract(data, language, path):
+            record = _record(unit)
+            if unit.kind not in _KINDS or not settings.tokens[0] <= len(bag := tokens.subtokens(record.body)):
+                continue
+            if len(bag) > settings.tokens[1] or (key := digest(bag)) in seen:
+                continue
+            seen.add(key)
+            yield record
+            taken, tests = taken + 1, tests + testing
+            if taken >= settings.units:
+                return
+
+
+def digest(bag: Sequence[str]) -> bytes:
+    """Name a multiset of tokens: equal for bodies that differ in layout, comments' punctuation or order only."""
+    return hashlib.blake2b(repr(sorted(Counter(bag).items())).encode(), digest_size=8).digest()
+
+
+def _cut(task: tuple[Source, Path, Path]) -> tuple[str, int, int]:
+    """Write one repository's records; return its name, how many they are, and how many have a question."""
+    source, snapshots, out = task
+    found = list(records(_blobs(_git_folder(snapshots, source), source, Settings())))
+    write(_target(out, source), found)
+    return source.repository, len(found), sum(bool(record.question) for record in found)
+
+
+def _target(out: Path, source: Source) -> Path:
+    return out / f"{source.repository.replace('/', '+')}.jsonl.gz"
+
+
+def _git_folder(snapshots: Path, source: Source) -> Path:
+    folder = snapshots / source.repository.replace("/", "+") / "repo"
+    return folder / ".git" if (folder / ".git").is_dir() else folder
+
+
+def _blobs(folder: Path, source: Source, settings: Settings) -> Iterator[tuple[str, bytes]]:
+    """Yield the (path, content) of a snapshot's source files, in an order that is random but always the same."""
+    listed = subprocess.run(
+        ["git", "-C", folder, "ls-tree", "-r", "-l", "-z", source.commit], check=True, capture_output=True
+    ).stdout.decode("utf-8", "replace")
+    wanted: list[tuple[bytes, str, str]] = []
+    for entry in filter(None, listed.split("\0")):
+        meta, path = entry.split("\t", 1)
+        _, kind, name, size = meta.split()
+        small = size.isdigit() and int(size) <= settings.file_bytes  # a snapshot may lack its largest files
+        left_out = any(path == one or (one.endswith("/") and path.startswith(one)) for one in source.excluded)
+        if kind == "blob" and small and language_of(path) and not _SKIPPED.search(path) and not left_out:
+            wanted.append((hashlib.blake2b(path.encode(), digest_size=8).digest(), path, name))
+    command = ["git", "-C", str(folder), "cat-file", "--batch"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as git:
+        assert git.stdin is not None and git.stdout is not None
+        for _, path, name in sorted(wanted):
+            git.stdin.write(name.encode() + b"\n")
+            git.stdin.flush()
+            header = git.stdout.readline().split()
+            if len(header) == 3:
+                yield path, git.stdout.read(int(header[2]) + 1)[:-1]
+        git.stdin.close()
+
+
+def _unfit(data: bytes) -> bool:
+    lines = data.count(b"\n") + 1
+    return b"\0" in data or len(data) / lines > _LINE or bool(_GENERATED.search(data, 0, _HEAD))
+
+
+def _record(unit: Unit) -> Record:
+    passage = unit.passage
+    return Record(
+        language=unit.language,
+        kind=int(unit.kind),
+        name=passage.name,
+        container=PurePosixPath(passage.container).name if "/" in passage.container else passage.container,
+        signature=passage.signature,
+        documentation=passage.documentation,
+        question=prose.question(passage.documentation),
+        body=passage.body,
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,210 @@
+"""Training data: records to counted tokens, split by repository, and the batches drawn from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from server.model import tokens
+from server.model.corpus import Record, digest, read, records
+from server.model.encoder import QUERY, Bags, count
+from server.model.vocabulary import CONTINUATION, Vocabulary
+from server.types import FIELDS, Passage
+
+_log = logging.getLogger(__name__)
+
+_HELD_OUT = 20
+"""One repository in so many is held out, by a hash of its name: always the same ones."""
+_SAME_QUESTION = 3
+"""Units kept with one and the same question; the fourth "Returns the name" teaches nothing."""
+_CHUNK = 4096
+"""Texts counted at once."""
+_NAME, _DOCUMENTATION = FIELDS.index("name"), FIELDS.index("documentation")
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Records with the repository each comes from."""
+
+    records: list[Record]
+    repositories: list[str]
+
+    def split(self) -> tuple[Corpus, Corpus]:
+        """Return what is trained on and what is held out."""
+        held = [held_out(repository) for repository in self.repositories]
+        return self._where([not one for one in held]), self._where(held)
+
+    def _where(self, wanted: Sequence[bool]) -> Corpus:
+        return Corpus(
+            [record for record, one in zip(self.records, wanted, strict=True) if one],
+            [repository for repository, one in zip(self.repositories, wanted, strict=True) if one],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """What must not be trained on: bodies by digest, questions by text."""
+
+    bodies: frozenset[bytes] = field(default_factory=frozenset)
+    questions: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A corpus as tokens: record i has question i, name i, and the passages i (whole) and i + n (without its name)."""
+
+    questions: Bags
+    names: Bags
+    passages: Bags
+    languages: npt.NDArray[np.int32]
+    asked: npt.NDArray[np.int64]
+    """The records that have a question."""
+
+    def __len__(self) -> int:
+        return len(self.languages)
+
+
+def held_out(repository: str) -> bool:
+    """Tell whether a repository is kept from training."""
+    return hashlib.blake2b(repository.lower().encode(), digest_size=4).digest()[0] % _HELD_OUT == 0
+
+
+def load(folder: Path, excluded: Excluded = Excluded(), only_held_out: bool = False) -> Corpus:
+    """Read the repositories of a folder; near duplicates, excluded units and repeated questions are dropped."""
+    corpus = Corpus([], [])
+    bodies, asked = set(excluded.bodies), Counter(dict.fromkeys(excluded.questions, _SAME_QUESTION))
+    for path in sorted(folder.glob("*.jsonl.gz")):
+        repository = path.name.removesuffix(".jsonl.gz").replace("+", "/", 1)
+        if only_held_out and not held_out(repository):
+            continue
+        for record in read(path):
+            key = digest(tokens.subtokens(record.body))
+            asked[record.question] += bool(record.question)
+            if key not in bodies and asked[record.question] <= _SAME_QUESTION:
+                bodies.add(key)
+                corpus.records.append(record)
+                corpus.repositories.append(repository)
+    _log.info("%d units of %d repositories", len(corpus.records), len(set(corpus.repositories)))
+    return corpus
+
+
+def excluded(path: Path) -> Excluded:
+    """Read a JSON list of Python functions that must not be trained on, nor their near duplicates."""
+    found = list(records((f"{number}.py", text.encode()) for number, text in enumerate(json.loads(path.read_text("utf-8")))))
+    bodies = frozenset(digest(tokens.subtokens(record.body)) for record in found)
+    return Excluded(bodies, frozenset(record.question for record in found if record.question))
+
+
+def learn_vocabulary(corpus: Corpus, size: int) -> Vocabulary:
+    """Choose the tokens: half the subtokens of most units, half the pieces that cut the others best."""
+    from tokenizers import Tokenizer, models, trainers  # noqa: PLC0415  a training dependency, not needed to serve
+
+    units: Counter[str] = Counter()
+    homes: dict[str, str] = {}
+    shared: set[str] = set()
+    for record, repository in zip(corpus.records, corpus.repositories, strict=True):
+        asked = set(tokens.subtokens(f"{record.question} {record.documentation}"))
+        for token in asked.union(
+            tokens.subtokens(f"{record.name} {record.container} {record.signature} {record.body}")
+        ):
+            units[token] += 3 if token in asked else 1  # questions are words of prose: they count for more
+            if homes.setdefault(token, repository) != repository:
+                shared.add(token)
+    whole = [token for token, _ in units.most_common() if token in shared and not token.isdigit()][: size // 2]
+    rest = units - Counter(dict.fromkeys(whole, max(units.values(), default=0)))
+    learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size - len(whole), limit_alphabet=200, continuing_subword_prefix=CONTINUATION, show_progress=False
+    )
+    learner.train_from_iterator((word for word, times in rest.items() for _ in range(min(times, 50))), trainer)
+    pieces = sorted(learner.get_vocab().items(), key=lambda item: item[1])
+    return Vocabulary(list(dict.fromkeys([*whole, *(piece for piece, _ in pieces)]))[:size])
+
+
+def counted(corpus: Corpus, vocabulary: Vocabulary) -> Counted:
+    """Count the tokens of a corpus."""
+    numbers = {language: number for number, language in enumerate(sorted({r.language for r in corpus.records}))}
+    questions = bags(vocabulary, corpus.records, lambda record: [(QUERY, record.question)])
+    return Counted(
+        questions=questions,
+        names=bags(vocabulary, corpus.records, lambda record: [(QUERY, spoken(record.name))]),
+        passages=joined(
+            bags(vocabulary, corpus.records, lambda record: enumerate(passage(record).fields())),
+            bags(vocabulary, corpus.records, lambda record: enumerate(masked(record).fields())),
+        ),
+        languages=np.array([numbers[record.language] for record in corpus.records], dtype=np.int32),
+        asked=np.flatnonzero(np.diff(questions.starts)),
+    )
+
+
+def passage(record: Record) -> Passage:
+    """Return a record as the index has it."""
+    return Passage(record.name, record.container, record.signature, record.documentation, record.body)
+
+
+def masked(record: Record) -> Passage:
+    """Return a record that does not tell its own name."""
+    name = re.compile(rf"\b{re.escape(record.name)}\b") if record.name else re.compile(r"(?!)")
+    return Passage(
+        "", record.container, name.sub(" ", record.signature), record.documentation, name.sub(" ", record.body)
+    )
+
+
+def spoken(name: str) -> str:
+    """Return an identifier as words."""
+    return " ".join(tokens.subtokens(name))
+
+
+def bags(
+    vocabulary: Vocabulary, records: Sequence[Record], parts: Callable[[Record], Iterable[tuple[int, str]]]
+) -> Bags:
+    """Count one text of every record."""
+    found = Bags(*(np.zeros(size, kind) for size, kind in ((1, np.int64), (0, np.int32), (0, np.uint8), (0, np.int32))))
+    chunks = [
+        count(vocabulary, [parts(record) for record in records[start : start + _CHUNK]])
+        for start in range(0, len(records), _CHUNK)
+    ]
+    return joined(found, *chunks)
+
+
+def take(source: Bags, texts: npt.NDArray[np.int64], without: npt.NDArray[np.bool_] | None = None) -> Bags:
+    """Pick texts; where `without` is true for a text, its documentation is left out."""
+    sizes = source.starts[texts + 1] - source.starts[texts]
+    starts = np.concatenate(([0], np.cumsum(sizes)))
+    entries = np.arange(starts[-1]) + np.repeat(source.starts[texts] - starts[:-1], sizes)
+    if without is not None:
+        kept = ~((source.fields[entries] == _DOCUMENTATION) & np.repeat(without, sizes))
+        entries = entries[kept]
+        starts = np.concatenate(([0], np.cumsum(kept)))[starts]
+    return Bags(starts, source.tokens[entries], source.fields[entries], source.counts[entries])
+
+
+def batches(
+    languages: npt.NDArray[np.int32], rows: npt.NDArray[np.int64], size: int, random: np.random.Generator
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield every row once, in batches of one language each as far as they fill: the hardest wrong answers."""
+    shuffled = random.permutation(rows)
+    ordered = shuffled[np.argsort(languages[shuffled], kind="stable")]
+    chunks = [ordered[start : start + size] for start in range(0, len(ordered), size)]
+    for number in random.permutation(len(chunks)):
+        yield chunks[number]
+
+
+def joined(*parts: Bags) -> Bags:
+    """Put texts after one another."""
+    shifts = np.cumsum([0, *(part.starts[-1] for part in parts)])
+    return Bags(
+        np.concatenate([[0], *(part.starts[1:] + shift for part, shift in zip(parts, shifts[:-1], strict=True))]),
+        np.concatenate([part.tokens for part in parts]),
+        np.concatenate([part.fields for part in parts]),
+        np.concatenate([part.counts for part in parts]),
+    )

@@ -1,0 +1,130 @@
+"""Distillation: the vectors a sentence transformer gives to the corpus's texts, kept in a folder for the trainer."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
+
+from server.model import data, tokens
+from server.model.lessons import cached, code_text, key
+
+_log = logging.getLogger(__name__)
+
+_HEADS, _LAYERS = 12, 6
+_SHARD = 2048
+"""Texts in one file: some ten seconds of work, which is what an interruption loses."""
+_BATCH = 64
+_WORDS = 60_000
+"""The commonest subtokens are encoded alone, for the rows that training starts from."""
+
+
+class Teacher:
+    """A BERT of six layers with mean pooling, as all-MiniLM-L6-v2 is."""
+
+    def __init__(self, folder: Path, pieces: int) -> None:
+        self._weights = load_file(folder / "model.safetensors")
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(pieces)
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return (n, 384) unit rows."""
+        encoded = [torch.tensor(one.ids) for one in self._tokenizer.encode_batch(list(texts))]
+        ids = torch.nn.utils.rnn.pad_sequence(encoded, batch_first=True)
+        real = torch.nn.utils.rnn.pad_sequence([torch.ones(len(one)) for one in encoded], batch_first=True)
+        state = self._weights["embeddings.word_embeddings.weight"][ids]
+        state = state + self._weights["embeddings.position_embeddings.weight"][: ids.shape[1]]
+        state = self._norm(state + self._weights["embeddings.token_type_embeddings.weight"][0], "embeddings.")
+        masked = ((1.0 - real) * -1e4)[:, None, None, :]
+        for layer in range(_LAYERS):
+            state = self._layer(state, masked, f"encoder.layer.{layer}.")
+        pooled = (state * real[..., None]).sum(1) / real.sum(1, keepdim=True)
+        vectors: npt.NDArray[np.float32] = functional.normalize(pooled, dim=1).numpy()
+        return vectors
+
+    def _layer(self, state: Tensor, masked: Tensor, name: str) -> Tensor:
+        rows, length, width = state.shape
+        query, key, value = (
+            self._linear(state, f"{name}attention.self.{part}").view(rows, length, _HEADS, -1).transpose(1, 2)
+            for part in ("query", "key", "value")
+        )
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=masked)
+        mixed = self._linear(mixed.transpose(1, 2).reshape(rows, length, width), f"{name}attention.output.dense")
+        state = self._norm(state + mixed, f"{name}attention.output.")
+        inner = functional.gelu(self._linear(state, f"{name}intermediate.dense"))
+        return self._norm(state + self._linear(inner, f"{name}output.dense"), f"{name}output.")
+
+    def _linear(self, state: Tensor, name: str) -> Tensor:
+        return functional.linear(state, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
+
+    def _norm(self, state: Tensor, name: str) -> Tensor:
+        weight, bias = self._weights[f"{name}LayerNorm.weight"], self._weights[f"{name}LayerNorm.bias"]
+        return functional.layer_norm(state, weight.shape, weight, bias, 1e-12)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Encode questions, names and bodies of the corpus with the teacher until all or enough are done."""
+    parser = argparse.ArgumentParser(prog="python -m server.model.distill", description=main.__doc__)
+    parser.add_argument("--teacher", type=Path, required=True, help="folder with model.safetensors and tokenizer.json")
+    parser.add_argument("--pairs", type=Path, required=True, help="what server.model.corpus wrote")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the vectors; what is there is kept")
+    parser.add_argument("--exclude", type=Path, help="JSON list of Python functions that must not be trained on")
+    parser.add_argument("--texts", type=int, default=1_000_000, help="stop after so many")
+    parser.add_argument("--pieces", type=int, default=64, help="word pieces the teacher reads of a text")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    torch.set_num_threads(options.threads)
+    corpus, _ = data.load(options.pairs, data.excluded(options.exclude) if options.exclude else data.Excluded()).split()
+    texts = list(_texts(corpus))
+    embed(Teacher(options.teacher, options.pieces), texts[: options.texts], options.out)
+    return 0
+
+
+def embed(teacher: Teacher, texts: Sequence[str], out: Path) -> None:
+    """Encode texts that the folder does not have yet, a file at a time."""
+    out.mkdir(parents=True, exist_ok=True)
+    done = set(cached(out)[0].tolist())
+    todo = list({key(text): text for text in texts if key(text) not in done}.values())
+    started = time.monotonic()
+    for start in range(0, len(todo), _SHARD):
+        shard = sorted(todo[start : start + _SHARD], key=len)  # texts of one length need no padding
+        vectors = np.concatenate([teacher.encode(shard[at : at + _BATCH]) for at in range(0, len(shard), _BATCH)])
+        keys = np.array([key(text) for text in shard], dtype=np.uint64)
+        name = f"{int(keys.min()):016x}"
+        save_arrays({"keys": keys, "vectors": vectors.astype(np.float16)}, out / f"{name}.tmp")
+        (out / f"{name}.tmp").replace(out / f"{name}.safetensors")
+        rate = (start + len(shard)) / (time.monotonic() - started)
+        left = (len(todo) - start - len(shard)) / rate
+        _log.info("%d of %d texts, %.0f a second, %.0f s left", start + len(shard), len(todo), rate, left)
+
+
+def _texts(corpus: data.Corpus) -> Iterator[str]:
+    """Yield the common words alone, then questions, names and code: the shorter, the cheaper and the sooner."""
+    words: Counter[str] = Counter()
+    for record in corpus.records:
+        words.update(set(tokens.subtokens(f"{record.name} {record.documentation} {record.body}")))
+    yield from (word for word, _ in words.most_common(_WORDS))
+    yield from (record.question for record in corpus.records if record.question)
+    yield from (data.spoken(record.name) for record in corpus.records if record.name)
+    # Units with a question first: only of them are whole passages and questions compared in one batch.
+    yield from (code_text(record) for record in sorted(corpus.records, key=lambda record: not record.question))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

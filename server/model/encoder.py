@@ -1,0 +1,226 @@
+"""The numpy encoder that serves: a weighted bag of tokens, one space for questions and code.
+
+vector = normalise( sum over fields f and tokens t of  fields[f] * importance[t] * (1 + log tf) * rows[t] )
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from server.model import tokens
+from server.model.vocabulary import Vocabulary
+from server.types import FIELDS, Passage, Vectors
+
+WEIGHTS_FILE = "model.safetensors"
+VOCABULARY_FILE = "vocabulary.txt"
+QUERY = len(FIELDS)
+"""The field number of a question; a passage's fields have the numbers of their place in FIELDS."""
+_BASE = Path(__file__).parent / "base"
+_BATCH = 256
+"""Passages counted at once: enough to spread numpy's call costs, few enough to stay in the caches."""
+
+
+class ModelError(Exception):
+    """Says why a model folder cannot be used and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What training found."""
+
+    rows: npt.NDArray[np.float32]
+    """(tokens, dimensions): where each token points."""
+    importance: npt.NDArray[np.float32]
+    """(tokens,): how much each token matters, above 0."""
+    fields: npt.NDArray[np.float32]
+    """(len(FIELDS) + 1,): how much each field matters, the question last, above 0."""
+
+    def check(self, size: int) -> None:
+        """Raise ValueError unless the arrays belong together and to a vocabulary of `size` tokens."""
+        if self.rows.ndim != 2 or self.rows.shape[0] != size or self.importance.shape != (size,):
+            raise ValueError(f"rows {self.rows.shape} and importance {self.importance.shape} for {size} tokens")
+        if self.fields.shape != (len(FIELDS) + 1,):
+            raise ValueError(f"{self.fields.shape} field weights for {len(FIELDS) + 1} fields")
+        if not all(np.isfinite(array).all() for array in (self.rows, self.importance, self.fields)):
+            raise ValueError("weights that are not finite")
+
+
+@dataclass(frozen=True, slots=True)
+class Bags:
+    """Texts as counted tokens: entry i of `tokens` stands `counts[i]` times in field `fields[i]` of its text."""
+
+    starts: npt.NDArray[np.int64]
+    """(n + 1,): the entries of text i are starts[i]:starts[i + 1], ordered by field, then token."""
+    tokens: npt.NDArray[np.int32]
+    fields: npt.NDArray[np.uint8]
+    counts: npt.NDArray[np.int32]
+
+    def saturated(self) -> npt.NDArray[np.float32]:
+        """Return 1 + log(count): the tenth repetition of a word says less than the first."""
+        return (1.0 + np.log(self.counts)).astype(np.float32)
+
+
+def count(vocabulary: Vocabulary, texts: Sequence[Iterable[tuple[int, str]]]) -> Bags:
+    """Count the tokens of texts that are given as (field number, text) parts; training and serving share it."""
+    numbers: list[list[int]] = []
+    segments: list[int] = []
+    width = len(FIELDS) + 1
+    for row, parts in enumerate(texts):
+        for number, text in parts:
+            if text:
+                numbers.append(vocabulary.ids(text))
+                segments.append(row * width + number)
+    sizes = np.fromiter(map(len, numbers), dtype=np.int64, count=len(numbers))
+    flat = np.fromiter(chain.from_iterable(numbers), dtype=np.int64, count=int(sizes.sum()))
+    keys = np.repeat(np.asarray(segments, dtype=np.int64), sizes) * len(vocabulary) + flat
+    keys, counts = np.unique(keys, return_counts=True)
+    segment, token = np.divmod(keys, max(1, len(vocabulary)))
+    row_of, number_of = np.divmod(segment, width)
+    starts = np.searchsorted(row_of, np.arange(len(texts) + 1))
+    return Bags(starts, token.astype(np.int32), number_of.astype(np.uint8), counts.astype(np.int32))
+
+
+class BagEncoder:
+    """Encodes passages and questions with a table of token vectors; immutable, so any thread may use it."""
+
+    def __init__(self, vocabulary: Vocabulary, weights: Weights, fingerprint: str) -> None:
+        weights.check(len(vocabulary))
+        self.vocabulary, self.weights = vocabulary, weights
+        self._table = weights.rows * weights.importance[:, None]
+        self._fingerprint = fingerprint
+
+    @property
+    def fingerprint(self) -> str:
+        """Name the space: a digest of weights, vocabulary and tokenizer version."""
+        return self._fingerprint
+
+    @property
+    def dimensions(self) -> int:
+        """Return the length of a vector."""
+        return int(self._table.shape[1])
+
+    def encode(self, passages: Sequence[Passage]) -> Vectors:
+        """Return (n, dimensions) unit rows; a zero row where no token is known.
+
+        The values are float16 numbers in float32 arrays, so that storing them as float16 loses nothing, and a
+        passage's row does not depend on the passages beside it.
+        """
+        vectors = np.empty((len(passages), self.dimensions), dtype=np.float32)
+        for start in range(0, len(passages), _BATCH):
+            batch = passages[start : start + _BATCH]
+            vectors[start : start + len(batch)] = self.sums([enumerate(passage.fields()) for passage in batch])
+        return _stored(vectors)
+
+    def encode_query(self, text: str) -> Vectors:
+        """Return a unit vector (dimensions,), or zeros where no token is known; float16 values as `encode` has them."""
+        vector: Vectors = _stored(self.sums([[(QUERY, text)]]))[0]
+        return vector
+
+    def explain(self, text: str, vector: Vectors) -> list[tuple[str, float]]:
+        """Return the words of a question with what each adds to its cosine with a unit vector, greatest first.
+
+        The contributions add up to `encode_query(text) @ vector`; a token that several words share is divided
+        between them by their counts, and what rounding to float16 changed in proportion to the contributions.
+        """
+        bags = count(self.vocabulary, [[(QUERY, text)]])
+        shares = {
+            int(token): float(weight) / int(times)
+            for token, weight, times in zip(bags.tokens, bags.saturated(), bags.counts, strict=True)
+        }
+        dots = {token: float(self._table[token].astype(np.float64) @ vector) for token in shares}
+        found: list[tuple[str, float]] = []
+        for word, times in Counter(tokens.words(text)).items():
+            ids = self.vocabulary.ids(word)
+            found.append((word, times * sum(shares[token] * dots[token] for token in ids)))
+        norm = float(np.linalg.norm(bags.saturated() @ self._table[bags.tokens])) or 1.0
+        found = [(word, value / norm) for word, value in found]
+        extent = sum(abs(value) for _, value in found) or 1.0
+        rounding = float(self.encode_query(text).astype(np.float64) @ vector) - sum(value for _, value in found)
+        found = [(word, value + rounding * abs(value) / extent) for word, value in found]
+        return sorted(found, key=lambda item: -item[1])
+
+    def sums(self, texts: Sequence[Iterable[tuple[int, str]]]) -> Vectors:
+        """Return (n, dimensions) unit rows of full precision for texts in (field number, text) parts."""
+        bags = count(self.vocabulary, texts)
+        weights = self.weights.fields[bags.fields] * bags.saturated()
+        vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
+        for row, (start, end) in enumerate(zip(bags.starts[:-1].tolist(), bags.starts[1:].tolist(), strict=True)):
+            # One small product a row, not one large one: its result cannot depend on the other rows of the batch.
+            total = weights[start:end] @ self._table[bags.tokens[start:end]]
+            length = np.sqrt(total @ total)
+            if length > 0:
+                vectors[row] = total / length
+        return vectors
+
+
+def load(folder: Path | None = None) -> BagEncoder:
+    """Open a model folder, or the base model that the package carries; ModelError where that cannot be done."""
+    folder = folder or _BASE
+    try:
+        packed, listed = (folder / WEIGHTS_FILE).read_bytes(), (folder / VOCABULARY_FILE).read_bytes()
+    except OSError as error:
+        raise ModelError(f"No model can be read from {folder} ({error.strerror}): reinstall Sextant.") from error
+    try:
+        vocabulary, weights = Vocabulary.parse(listed), unpack(packed)
+        return BagEncoder(vocabulary, weights, _fingerprint(packed, listed))
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ModelError(f"The model in {folder} is damaged ({error}): reinstall Sextant or train it again.") from error
+
+
+def save(folder: Path, vocabulary: Vocabulary, weights: Weights) -> None:
+    """Write a model folder; each file appears whole or not at all."""
+    weights.check(len(vocabulary))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in ((VOCABULARY_FILE, vocabulary.dump()), (WEIGHTS_FILE, pack(weights))):
+        beside = folder / f"{name}.tmp"
+        beside.write_bytes(data)
+        beside.replace(folder / name)
+
+
+def pack(weights: Weights) -> bytes:
+    """Return the bytes of a weights file: rows as int8 with a scale each, a quarter of the size at no measured loss."""
+    scales = np.abs(weights.rows).max(axis=1) / 127.0
+    scales[scales == 0] = 1.0
+    rows = np.rint(weights.rows / scales[:, None]).astype(np.int8)
+    return save_tensors(
+        {
+            "rows": rows,
+            "scales": scales,
+            "importance": weights.importance,
+            "fields": weights.fields,
+            "tokenizer": np.array([tokens.TOKENIZER_VERSION], dtype=np.int32),
+        }
+    )
+
+
+def unpack(data: bytes) -> Weights:
+    """Read what `pack` wrote; SafetensorError, KeyError or ValueError where it is something else."""
+    tensors = load_tensors(data)
+    rows, scales = tensors["rows"], tensors["scales"]
+    if tensors["tokenizer"].tolist() != [tokens.TOKENIZER_VERSION]:
+        raise ValueError(f"made for tokenizer version {tensors['tokenizer'].tolist()}, not {tokens.TOKENIZER_VERSION}")
+    if rows.dtype != np.int8 or scales.shape != rows.shape[:1]:
+        raise ValueError(f"rows of {rows.dtype} with scales {scales.shape}")
+    return Weights(rows * scales[:, None].astype(np.float32), tensors["importance"], tensors["fields"])
+
+
+def _fingerprint(*parts: bytes) -> str:
+    digest = hashlib.blake2b(f"bag 1 tokens {tokens.TOKENIZER_VERSION}".encode(), digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.hexdigest()
+
+
+def _stored(vectors: Vectors) -> Vectors:
+    return vectors.astype(np.float16).astype(np.float32)

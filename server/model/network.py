@@ -1,0 +1,87 @@
+"""The network: what `encoder.py` computes, in torch, with its losses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from server.model.encoder import Bags, Weights
+
+Device = torch.device
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Texts as tensors; entry i says that token `tokens[i]` stands in `fields[i]` with weight `saturated[i]`."""
+
+    tokens: Tensor
+    """(entries,) int64"""
+    offsets: Tensor
+    """(n,) int64: where each text's entries start"""
+    fields: Tensor
+    """(entries,) int64"""
+    saturated: Tensor
+    """(entries,) float32: 1 + log(count)"""
+
+    @classmethod
+    def of(cls, bags: Bags, device: Device) -> Batch:
+        """Copy counted texts to a device."""
+        return cls(
+            torch.from_numpy(bags.tokens.astype(np.int64)).to(device),
+            torch.from_numpy(np.ascontiguousarray(bags.starts[:-1])).to(device),
+            torch.from_numpy(bags.fields.astype(np.int64)).to(device),
+            torch.from_numpy(bags.saturated()).to(device),
+        )
+
+
+class BagNetwork(nn.Module):
+    """A weighted bag of tokens; weights are kept as logarithms so that they stay above 0."""
+
+    def __init__(self, weights: Weights, temperature: float) -> None:
+        super().__init__()
+        self.rows = nn.Parameter(torch.from_numpy(weights.rows.copy()))
+        self.importance = nn.Parameter(torch.from_numpy(np.log(weights.importance)))
+        self.fields = nn.Parameter(torch.from_numpy(np.log(weights.fields)))
+        self.scale = nn.Parameter(torch.tensor(float(np.log(1.0 / temperature))))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return (n, dimensions) unit rows; zeros for a text without tokens."""
+        weights = (self.fields[batch.fields] + self.importance[batch.tokens]).exp() * batch.saturated
+        sums = functional.embedding_bag(batch.tokens, self.rows, batch.offsets, mode="sum", per_sample_weights=weights)
+        return functional.normalize(sums, dim=1)
+
+    def weights(self) -> Weights:
+        """Return a copy of the weights as numpy has them."""
+        with torch.no_grad():
+            return Weights(
+                self.rows.cpu().numpy().copy(),
+                self.importance.exp().cpu().numpy(),
+                self.fields.exp().cpu().numpy(),
+            )
+
+
+def pair_loss(questions: Tensor, passages: Tensor, scale: Tensor) -> Tensor:
+    """Score how badly each question finds its own passage among the batch's, and each passage its question.
+
+    questions, passages: (n, dimensions) unit rows; scale: logarithm of the inverse temperature.
+    """
+    logits = questions @ passages.T * scale.exp().clamp(max=100.0)
+    own = torch.arange(len(logits), device=logits.device)
+    return (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
+
+
+def teacher_loss(vectors: Tensor, teacher: Tensor, projection: Tensor, sharpness: float) -> Tensor:
+    """Score how far vectors are from a teacher's, each alone and in whom they resemble within the batch.
+
+    vectors: (n, dimensions) unit rows; teacher: (n, 384) unit rows; projection: (384, dimensions);
+    sharpness: the inverse temperature of the similarity distribution.
+    """
+    apart = 1.0 - (vectors * functional.normalize(teacher @ projection, dim=1)).sum(dim=1).mean()
+    itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
+    wanted = (teacher @ teacher.T * sharpness).masked_fill(itself, -1e4).softmax(dim=1)
+    found = (vectors @ vectors.T * sharpness).masked_fill(itself, -1e4).log_softmax(dim=1)
+    return apart + functional.kl_div(found, wanted, reduction="batchmean")

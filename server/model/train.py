@@ -1,0 +1,236 @@
+"""The trainer: pairs (question, unit) and a teacher's vectors in, a model folder out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from server.model import data, encoder
+from server.model.data import Corpus, Counted
+from server.model.encoder import Weights
+from server.model.lessons import Lessons
+from server.model.network import BagNetwork, Batch, pair_loss, teacher_loss
+from server.model.vocabulary import Vocabulary
+from server.types import FIELDS
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a training run depends on, besides its data."""
+
+    dimensions: int = 256
+    vocabulary: int = 30_000
+    epochs: int = 8
+    batch: int = 512
+    rate: float = 2e-3
+    """Of Adam; falls in a straight line to nothing after a short rise."""
+    temperature: float = 0.05
+    names: float = 0.3
+    """Share of batches that ask for a unit by its name, which is then masked in the unit."""
+    name_dropout: float = 0.4
+    """Share of documented units whose name is masked, so that the model does not live on the overlap of names."""
+    documentation_dropout: float = 0.5
+    """Share of the units asked for by name that lose their documentation."""
+    teacher: float = 1.0
+    """Weight of the teacher's loss beside that of the pairs."""
+    sharpness: float = 20.0
+    """Inverse temperature of the teacher's similarities within a batch."""
+    seed: int = 1
+    threads: int = 2
+
+
+FIELD_WEIGHTS = {"name": 3.0, "container": 1.0, "signature": 1.0, "documentation": 2.0, "body": 1.0}
+"""Where training starts."""
+_RARITY = 1e-3
+"""Tokens in a greater share of units than this count little at the start (a of SIF's a / (a + p))."""
+_WARMUP = 0.05
+"""Share of the run in which the rate rises."""
+_EVERY = 10.0
+"""Seconds between progress lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One batch: its records, how they are asked for, and what is kept from the passage."""
+
+    rows: npt.NDArray[np.int64]
+    by_name: bool
+    masked: npt.NDArray[np.bool_]
+    undocumented: npt.NDArray[np.bool_]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train a model from the corpus; a run that was stopped goes on from its last whole epoch."""
+    defaults = Settings()
+    parser = argparse.ArgumentParser(prog="python -m server.model.train", description=main.__doc__)
+    parser.add_argument("--pairs", type=Path, required=True, help="what server.model.corpus wrote")
+    parser.add_argument("--out", type=Path, required=True, help="the model folder; checkpoints go beside it")
+    parser.add_argument("--teacher", type=Path, help="what server.model.distill wrote")
+    parser.add_argument("--exclude", type=Path, help="JSON list of Python functions that must not be trained on")
+    for name, value in asdict(defaults).items():
+        flag = {"teacher": "--teacher-weight"}.get(name, f"--{name.replace('_', '-')}")
+        parser.add_argument(flag, type=type(value), default=value, dest=f"set_{name}")
+    options = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    settings = Settings(**{name: getattr(options, f"set_{name}") for name in asdict(defaults)})
+    torch.set_num_threads(settings.threads)
+    excluded = data.excluded(options.exclude) if options.exclude else data.Excluded()
+    corpus, _ = data.load(options.pairs, excluded).split()
+    run(settings, corpus, options.out, options.teacher)
+    return 0
+
+
+def run(settings: Settings, corpus: Corpus, out: Path, teacher: Path | None = None) -> list[float]:
+    """Train on all of a corpus, write the model folder, and return the mean loss of every epoch."""
+    checkpoint = out.with_name(f"{out.name}.checkpoint")
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    vocabulary = _vocabulary(settings, corpus, checkpoint)
+    counted = data.counted(corpus, vocabulary)
+    lessons = Lessons.of(teacher, corpus.records, settings.dimensions) if teacher else None
+    network = BagNetwork(start(settings, vocabulary, counted, lessons), settings.temperature)
+    optimizer = torch.optim.Adam(network.parameters(), lr=settings.rate, fused=True)
+    losses = _resume(checkpoint, settings, network, optimizer)
+    for epoch in range(len(losses), settings.epochs):
+        losses.append(_epoch(settings, epoch, counted, lessons, network, optimizer))
+        _log.info("epoch %d of %d: loss %.4f", epoch + 1, settings.epochs, losses[-1])
+        _save(checkpoint, settings, network, optimizer, losses)
+    encoder.save(out, vocabulary, network.weights())
+    return losses
+
+
+def start(settings: Settings, vocabulary: Vocabulary, counted: Counted, lessons: Lessons | None) -> Weights:
+    """Return the weights that training starts from: the teacher's words, else random; common tokens count little."""
+    random = np.random.default_rng(settings.seed)
+    rows = (random.standard_normal((len(vocabulary), settings.dimensions)) / np.sqrt(settings.dimensions)).astype(np.float32)
+    if lessons:
+        for number, row in lessons.rows(vocabulary):
+            rows[number] = row
+    share = np.bincount(counted.passages.tokens, minlength=len(vocabulary)) / max(1, len(counted))
+    fields = np.array([*(FIELD_WEIGHTS[name] for name in FIELDS), 1.0], dtype=np.float32)
+    return Weights(rows, (_RARITY / (_RARITY + share)).astype(np.float32), fields)
+
+
+def steps(settings: Settings, epoch: int, counted: Counted) -> Iterator[Step]:
+    """Yield an epoch's batches; the same for the same settings, epoch and data."""
+    random = np.random.default_rng((settings.seed, epoch))
+    named = np.flatnonzero(np.diff(counted.names.starts))
+    share = round(len(counted.asked) * settings.names / (1 - settings.names))
+    named = random.permutation(named)[:share]
+    whole = [(rows, False) for rows in data.batches(counted.languages, counted.asked, settings.batch, random)]
+    whole += [(rows, True) for rows in data.batches(counted.languages, named, settings.batch, random)]
+    for number in random.permutation(len(whole)):
+        rows, by_name = whole[number]
+        masked = np.full(len(rows), True) if by_name else random.random(len(rows)) < settings.name_dropout
+        undocumented = random.random(len(rows)) < settings.documentation_dropout if by_name else np.full(len(rows), True)
+        yield Step(rows, by_name, masked, undocumented)
+
+
+def _epoch(
+    settings: Settings,
+    epoch: int,
+    counted: Counted,
+    lessons: Lessons | None,
+    network: BagNetwork,
+    optimizer: torch.optim.Optimizer,
+) -> float:
+    plan = list(steps(settings, epoch, counted))
+    total, started, reported = 0.0, time.monotonic(), time.monotonic()
+    for number, step in enumerate(plan):
+        _set_rate(settings, optimizer, (epoch + number / len(plan)) / settings.epochs)
+        loss = _loss(settings, step, counted, lessons, network)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        total += loss.item()
+        now = time.monotonic()
+        if now - reported >= _EVERY:
+            reported = now
+            rate = (number + 1) / (now - started)
+            left = (len(plan) - number - 1 + len(plan) * (settings.epochs - epoch - 1)) / rate
+            speed, mean = rate * settings.batch, total / (number + 1)
+            _log.info("batch %d of %d: loss %.4f, %.0f pairs a second, %.0f s left", number + 1, len(plan), mean, speed, left)
+    return total / max(1, len(plan))
+
+
+def _loss(settings: Settings, step: Step, counted: Counted, lessons: Lessons | None, network: BagNetwork) -> Tensor:
+    asked = data.take(counted.names if step.by_name else counted.questions, step.rows)
+    answers = data.take(counted.passages, step.rows + step.masked * len(counted), step.undocumented)
+    # One pass for both: the gradient of the table is large, and this way it is built once.
+    vectors = network(Batch.of(data.joined(asked, answers), network.rows.device))
+    loss = pair_loss(vectors[: len(step.rows)], vectors[len(step.rows) :], network.scale)
+    if lessons is None:
+        return loss
+    of_questions = (lessons.names if step.by_name else lessons.questions)[step.rows]
+    of_codes = np.where(step.masked | ~step.undocumented, -1, lessons.codes[step.rows])
+    known = np.concatenate((of_questions, of_codes))
+    wanted = np.flatnonzero(known >= 0)
+    if len(wanted) < 2:
+        return loss
+    teacher = torch.from_numpy(lessons.vectors[known[wanted]].astype(np.float32))
+    projection = torch.from_numpy(lessons.projection)
+    taught = teacher_loss(vectors[torch.from_numpy(wanted)], teacher, projection, settings.sharpness)
+    return loss + settings.teacher * taught
+
+
+def _set_rate(settings: Settings, optimizer: torch.optim.Optimizer, done: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = settings.rate * min(1.0, done / _WARMUP + 1e-3, (1.0 - done) / (1.0 - _WARMUP))
+
+
+def _vocabulary(settings: Settings, corpus: Corpus, checkpoint: Path) -> Vocabulary:
+    """Return the checkpoint's vocabulary, or learn it."""
+    path = checkpoint / encoder.VOCABULARY_FILE
+    if not path.exists():
+        path.write_bytes(data.learn_vocabulary(corpus, settings.vocabulary).dump())
+    return Vocabulary.parse(path.read_bytes())
+
+
+def _save(
+    folder: Path, settings: Settings, network: BagNetwork, optimizer: torch.optim.Optimizer, losses: list[float]
+) -> None:
+    """Write network, optimizer and progress into one file, so that they cannot be of different epochs."""
+    tensors = dict(network.state_dict())
+    for name, parameter in network.named_parameters():
+        for moment, value in optimizer.state[parameter].items():
+            tensors[f"adam.{moment}.{name}"] = value
+    beside = folder / "state.tmp"
+    save_file(tensors, beside, metadata={"settings": json.dumps(asdict(settings)), "losses": json.dumps(losses)})
+    beside.replace(folder / "state.safetensors")
+
+
+def _resume(folder: Path, settings: Settings, network: BagNetwork, optimizer: torch.optim.Optimizer) -> list[float]:
+    """Load a checkpoint into network and optimizer; return the losses of the epochs it has seen."""
+    path = folder / "state.safetensors"
+    if not path.exists():
+        return []
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+    if json.loads(metadata["settings"]) != asdict(settings):
+        raise ValueError(f"{path} was made with other settings: choose another --out or delete it")
+    network.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("adam.")})
+    for name, parameter in network.named_parameters():
+        optimizer.state[parameter] = {
+            moment: tensors[f"adam.{moment}.{name}"] for moment in ("step", "exp_avg", "exp_avg_sq")
+        }
+    losses: list[float] = json.loads(metadata["losses"])
+    return losses
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

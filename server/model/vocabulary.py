@@ -1,0 +1,85 @@
+"""The vocabulary: which rows of the weights an identifier or word stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+from server.model import tokens
+
+CONTINUATION = "##"
+"""Marks a piece that stands inside a word, as WordPiece has it."""
+_CACHE_WORDS = 200_000
+"""Words remembered per vocabulary, about 40 MB when full; emptied then, since most of them are never seen again."""
+
+
+class Vocabulary:
+    """Maps words to token ids: a frequent subtoken is one token, any other is cut into learned pieces."""
+
+    def __init__(self, entries: Sequence[str]) -> None:
+        self.entries = tuple(entries)
+        self._index = {entry: number for number, entry in enumerate(self.entries)}
+        if len(self._index) != len(self.entries):
+            raise ValueError("a vocabulary names no token twice")
+        self._longest = max(map(len, self.entries), default=0)
+        self._cache = _Cache(self)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def ids(self, text: str) -> list[int]:
+        """Return the token ids of a text, with repetitions; the same in training and serving."""
+        if len(self._cache) > _CACHE_WORDS:
+            self._cache.clear()
+        found: list[int] = []
+        for ids in map(self._cache.__getitem__, tokens.words(text)):
+            found += ids
+        return found
+
+    def word(self, word: str) -> tuple[int, ...]:
+        """Return the token ids of one identifier or word."""
+        return tuple(number for part in tokens.split(word) for number in self._pieces(part))
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Name the entries that stand for a whole subtoken."""
+        return frozenset(entry for entry in self.entries if not entry.startswith(CONTINUATION))
+
+    def dump(self) -> bytes:
+        """Return the file's bytes: one entry a line, the line number is the token id."""
+        return "".join(f"{entry}\n" for entry in self.entries).encode()
+
+    @classmethod
+    def parse(cls, data: bytes) -> Vocabulary:
+        """Read what `dump` wrote; ValueError (also for broken UTF-8) where it is something else."""
+        return cls(data.decode().split("\n")[:-1])
+
+    def _pieces(self, part: str) -> Iterable[int]:
+        """Cut a subtoken greedily into the longest known pieces; what starts no piece is skipped."""
+        whole = self._index.get(part)
+        if whole is not None:
+            yield whole
+            return
+        start, prefix = 0, ""
+        while start < len(part):
+            for end in range(min(len(part), start + self._longest), start, -1):
+                number = self._index.get(prefix + part[start:end])
+                if number is not None:
+                    yield number
+                    start = end
+                    break
+            else:
+                start += 1
+            prefix = CONTINUATION
+
+
+class _Cache(dict[str, tuple[int, ...]]):
+    """Remembers the ids of words; a plain dict look-up is what keeps Python's share of the work small."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self._vocabulary = vocabulary
+
+    def __missing__(self, word: str) -> tuple[int, ...]:
+        ids = self[word] = self._vocabulary.word(word)
+        return ids

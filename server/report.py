@@ -1,0 +1,177 @@
+"""Report: what the commands show a person, and the JSON they print for a program."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from server.index.store import peek
+from server.snapshot import Snapshot
+from server.types import FolderStatus, Hit, SearchResult
+
+_SHOWN_PATHS = 5
+"""Skipped files named a reason; --json has all."""
+
+
+def complain(message: str) -> None:
+    """Tell the user what went wrong, on stderr."""
+    Console(stderr=True, highlight=False).print(Text.assemble(("sextant: ", "bold red"), message), soft_wrap=True)
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[FolderStatus], None]]:
+    """Show a progress bar on stderr where a person looks; nothing elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} files"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("Looking for changes", total=None)
+        most = 0
+
+        def show(status: FolderStatus) -> None:
+            nonlocal most
+            most = max(most, status.pending_files)
+            if most:
+                done = most - status.pending_files
+                bar.update(task, description=f"Indexing {Path(status.root).name}", total=most, completed=done)
+
+        yield show
+
+
+def indexed(status: FolderStatus, seconds: float, as_json: bool) -> None:
+    """Show what an index run did."""
+    if as_json:
+        _write(_folder_json(status) | {"seconds": round(seconds, 3)})
+        return
+    console = Console(highlight=False)
+    console.print(f"{status.root}: {status.files:,} files, {status.units:,} units, {seconds:.1f} s")
+    _print_skipped(console, status.skipped)
+
+
+def status(root: str, home: Path, as_json: bool) -> None:
+    """Show what is stored for a folder, without looking at its files."""
+    found = peek(home)
+    size = sum(file.stat().st_size for file in home.rglob("*") if file.is_file())
+    if as_json:
+        _write({"root": root, "index": str(home), "bytes": size, **found})
+        return
+    console = Console(highlight=False)
+    console.print(f"folder     {root}")
+    console.print(f"index      {home} ({size / 1e6:.1f} MB)")
+    console.print(f"format     {found['format']}, encoder {found['encoder'][:12]}")
+    console.print(f"files      {sum(found['languages'].values()):,}")
+    console.print(f"units      {found['units']:,}")
+    for language, count in found["languages"].items():
+        console.print(f"           {language} {count:,}")
+    paths: dict[str, list[str]] = found["skippedPaths"]
+    _print_skipped(console, {reason: len(names) for reason, names in paths.items()}, paths)
+
+
+def hits(result: SearchResult, snapshot: Snapshot) -> None:
+    """Show hits with a line of code each."""
+    console = Console(highlight=False, soft_wrap=True)
+    if not result.hits:
+        console.print("Nothing found." + (" The index is still being built." if result.is_incomplete else ""))
+        return
+    if result.origin is not None:
+        console.print(Text.assemble("like ", (result.origin.name, "bold"), f"  {_place(result.origin)}"))
+    if result.low_confidence:
+        console.print(Text("Nothing matches well; these are guesses.", "yellow"))
+    for number, hit in enumerate(result.hits, 1):
+        name = f"{hit.container}.{hit.name}" if hit.container else hit.name
+        console.print(
+            Text.assemble(
+                f"{number:3}  ", (f"{hit.score:.2f}  ", "cyan"), (name, "bold"), f"  {hit.kind.name.lower()}  ",
+                (_place(hit), "blue"),
+            )
+        )  # fmt: skip
+        line = hit.detail or _first_line(hit, snapshot)
+        if line:
+            console.print(Text(f"           {line}", "dim"))
+        if hit.why:
+            terms = ", ".join(f"{term.term} {term.weight:.2f}" for term in hit.why.terms[:8] if term.weight > 0.005)
+            console.print(Text(f"           meaning {hit.why.dense:.2f}, words {hit.why.lexical:.2f}: {terms}", "dim"))
+
+
+def as_json(result: SearchResult) -> None:
+    """Print the hits as one line of JSON."""
+    _write([hit_json(hit) for hit in result.hits])
+    if result.low_confidence and result.hits:
+        complain("nothing matches well; these hits are guesses")
+
+
+def hit_json(hit: Hit) -> dict[str, Any]:
+    """Return a hit with the protocol's fields; path and 1-based lines stand in place of the location."""
+    found: dict[str, Any] = {
+        "path": hit.path,
+        "startLine": hit.span.start_row + 1,
+        "endLine": hit.span.end_row + (1 if hit.span.end_column or hit.span.end == hit.span.start else 0),
+        "name": hit.name,
+        "containerName": hit.container,
+        "signature": hit.signature,
+        "detail": hit.detail,
+        "kind": int(hit.kind),
+        "languageId": hit.language,
+        "score": hit.score,
+        "similarity": hit.similarity,
+    }
+    if hit.why:
+        terms = [{"term": term.term, "weight": round(term.weight, 6)} for term in hit.why.terms]
+        found["why"] = {"dense": hit.why.dense, "lexical": hit.why.lexical, "terms": terms}
+    return found
+
+
+def _place(hit: Hit) -> str:
+    return f"{hit.path}:{hit.name_span.start_row + 1}"
+
+
+def _first_line(hit: Hit, snapshot: Snapshot) -> str:
+    data = snapshot.text(hit.folder, hit.path) or b""
+    text = data[hit.span.start : hit.span.end].decode("utf-8", "replace")
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")[:120]
+
+
+def _print_skipped(console: Console, skipped: dict[str, int], paths: dict[str, list[str]] | None = None) -> None:
+    if skipped:
+        console.print(f"skipped    {sum(skipped.values()):,}")
+    for reason, count in skipped.items():
+        console.print(f"           {count:,} {reason}")
+        names = (paths or {}).get(reason, [])
+        for name in names[:_SHOWN_PATHS]:
+            console.print(Text(f"             {name}", "dim"))
+        if len(names) > _SHOWN_PATHS:
+            console.print(Text(f"             and {len(names) - _SHOWN_PATHS:,} more (--json lists all)", "dim"))
+
+
+def _folder_json(status: FolderStatus) -> dict[str, Any]:
+    return {
+        "root": status.root,
+        "state": status.state,
+        "files": status.files,
+        "units": status.units,
+        "languages": status.languages,
+        "skipped": status.skipped,
+        "message": status.message,
+    }
+
+
+def _write(value: object) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()

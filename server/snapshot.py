@@ -1,0 +1,209 @@
+"""Snapshot: an immutable reader; a request takes the current one and finishes on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from server.index import question as questions
+from server.index import rank, search
+from server.index.extract import extract
+from server.index.languages import LANGUAGES
+from server.index.layers import Layer
+from server.index.lexical import query_terms
+from server.index.search import Mask, Scored, Terms
+from server.types import (
+    CancelToken,
+    Encoder,
+    Hit,
+    Kind,
+    Passage,
+    Query,
+    QuestionError,
+    SearchResult,
+    Similar,
+    Term,
+    Vectors,
+    Why,
+)
+
+LEAST_SIMILARITY = 0.35
+"""A best hit whose meaning is further away and whose words are rarer than LEAST_LEXICAL is presented as a guess."""
+LEAST_LEXICAL = 0.3
+SIMILAR_TERMS = 40
+"""The rarest words of a snippet stand for it; more of them are common ones that change nothing."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The index at one moment."""
+
+    generation: int
+    layers: tuple[Layer, ...]
+    encoder: Encoder
+    is_incomplete: bool
+    buffers: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
+    """(folder, path) to the text of each open buffer."""
+
+    def search(self, query: Query, token: CancelToken) -> SearchResult:
+        """Answer the units nearest in meaning and words; raises QuestionError and Cancelled."""
+        question = questions.parse(query)
+        if not question.text:
+            return self._result([], None)
+        token.check()
+        vector = self.encoder.encode_query(question.text)
+        terms = search.weigh(self.layers, query_terms(question.text))
+        masks = [search.mask_of(layer, question.filter) for layer in self.layers]
+        found = search.find(self.layers, masks, vector, terms, question, token)
+        return self._result(found, (question.text, vector, terms) if query.explain else None)
+
+    def similar(self, asked: Similar, token: CancelToken) -> SearchResult:
+        """Answer the units nearest to a place or a text, never the place; raises QuestionError and Cancelled."""
+        if not 1 <= asked.limit <= questions.LARGEST_LIMIT:
+            raise QuestionError(f"limit must be from 1 to {questions.LARGEST_LIMIT}, not {asked.limit}")
+        masks = [search.mask_of(layer, asked.filter) for layer in self.layers]
+        origin: Scored | None = None
+        vector: Vectors | None = None
+        if asked.path:
+            origin, passage, vector = self._place(asked, masks)
+        else:
+            passage = _snippet(asked.text, asked.language)
+        if not any(passage.fields()):
+            raise QuestionError("there is nothing to compare: the text is empty")
+        token.check()
+        if vector is None:
+            vector = self.encoder.encode([passage])[0]
+        text = " ".join(passage.fields())
+        terms = search.weigh(self.layers, query_terms(text), keep=SIMILAR_TERMS)
+        question = questions.Question(passage.name, (), False, True, asked.filter, asked.limit)
+        found = search.find(self.layers, masks, vector, terms, question, token)
+        explained = (text, vector, terms) if asked.explain else None
+        return self._result(found, explained, self._hit(origin, None) if origin else None)
+
+    def text(self, folder: str, path: str) -> bytes | None:
+        """Return the text that the spans of a file's hits refer to: the open buffer, else the file."""
+        buffer = self.buffers.get((folder, path))
+        if buffer is not None:
+            return buffer
+        try:
+            return Path(folder, path).read_bytes()
+        except OSError:
+            return None
+
+    def locate(self, path: str) -> tuple[str, str] | None:
+        """Return (folder, relative path) of an absolute path; None outside all folders. The innermost folder counts."""
+        folders = {layer.folder for layer in self.layers}
+        return locate(folders, path)
+
+    def _place(self, asked: Similar, masks: list[Mask]) -> tuple[Scored | None, Passage, Vectors | None]:
+        """Return the unit at a place, what to compare and its vector if known; takes the place out of the masks."""
+        place = self.locate(asked.path)
+        data = self.text(*place) if place else None
+        if place is None or data is None:
+            if asked.text:
+                return None, _snippet(asked.text, asked.language), None
+            raise QuestionError(f"{asked.path} is not in an indexed folder; pass the text itself to compare it")
+        start, end = max(0, min(asked.start, len(data))), max(0, min(asked.end, len(data)))
+        selected = data[start:end]
+        start += len(selected) - len(selected.lstrip())
+        end = start + len(selected.strip())
+        around: list[tuple[int, int, int, int]] = []
+        for number, layer in enumerate(self.layers):
+            rows = layer.segment.rows_of(place[1]) if layer.folder == place[0] else range(0)
+            for row in rows:
+                if not layer.live[row]:
+                    continue
+                low, high = int(layer.segment.spans[row][6]), int(layer.segment.spans[row][7])
+                if low <= start and end <= high:
+                    is_module = int(layer.segment.kinds[row]) == Kind.MODULE
+                    around.append((int(is_module), high - low, number, row))
+                if low <= end and start <= high:
+                    masks[number] = masks[number].copy()
+                    masks[number][row] = False
+        if not around:
+            if selected.strip():
+                return None, _snippet(selected.decode("utf-8", "replace"), asked.language), None
+            raise QuestionError("there is no function here, and nothing is selected")
+        _, _, number, row = min(around)
+        layer = self.layers[number]
+        name_start, unit_start, unit_end = (int(layer.segment.spans[row][column]) for column in (0, 6, 7))
+        for other in layer.segment.rows_of(place[1]):  # the units inside the place are it, too
+            low, high = int(layer.segment.spans[other][6]), int(layer.segment.spans[other][7])
+            if unit_start <= low and high <= unit_end:
+                masks[number] = masks[number].copy()
+                masks[number][other] = False
+        origin = Scored(layer, row, 1.0, 1.0, 1.0)
+        language = layer.segment.languages[layer.segment.language_of[row]]
+        is_whole = not selected.strip() or (start <= name_start and end >= unit_end - 1)
+        if not is_whole:
+            return origin, _snippet(selected.decode("utf-8", "replace"), language), None
+        passage = _unit_passage(data, language, place[1], unit_start)
+        if passage is None:  # the file changed since it was indexed; the name and the vector still stand for it
+            passage = Passage(name=layer.segment.strings(row)[0])
+        return origin, passage, np.asarray(layer.segment.vectors[row])
+
+    def _hit(self, scored: Scored, asked: tuple[str, Vectors, Terms] | None) -> Hit:
+        segment = scored.layer.segment
+        name, container, signature, detail = segment.strings(scored.row)
+        name_span, span = segment.row_spans(scored.row)
+        return Hit(
+            folder=scored.layer.folder,
+            path=segment.paths[segment.file_of[scored.row]],
+            language=segment.languages[segment.language_of[scored.row]],
+            kind=Kind(int(segment.kinds[scored.row])),
+            name=name,
+            container=container,
+            signature=signature,
+            detail=detail,
+            name_span=name_span,
+            span=span,
+            score=round(scored.score, 6),
+            similarity=round(scored.similarity, 6),
+            why=self._why(scored, *asked) if asked else None,
+        )
+
+    def _why(self, scored: Scored, text: str, vector: Vectors, terms: Terms) -> Why:
+        """Share the score among the words asked for; the dense shares sum to the cosine."""
+        weights = {
+            term: share * (1 - rank.DENSE_WEIGHT)
+            for term, share in search.term_shares(scored.layer.segment, scored.row, terms).items()
+        }
+        for term, part in self.encoder.explain(text, scored.layer.segment.vectors[scored.row]):
+            weights[term] = weights.get(term, 0.0) + part * rank.DENSE_WEIGHT
+        ordered = sorted(weights.items(), key=lambda item: (-item[1], item[0]))
+        return Why(scored.similarity, scored.lexical, tuple(Term(term, weight) for term, weight in ordered))
+
+    def _result(
+        self, found: Sequence[Scored], asked: tuple[str, Vectors, Terms] | None, origin: Hit | None = None
+    ) -> SearchResult:
+        best = found[0] if found else None
+        is_guess = best is None or (best.similarity < LEAST_SIMILARITY and best.lexical < LEAST_LEXICAL)
+        hits = tuple(self._hit(one, asked) for one in found)
+        return SearchResult(hits, self.is_incomplete, self.generation, is_guess, origin)
+
+
+def locate(folders: set[str], path: str) -> tuple[str, str] | None:
+    """Return (folder, relative path) of an absolute path among some folders, the innermost first."""
+    for folder in sorted(folders, key=len, reverse=True):
+        prefix = folder if folder.endswith(os.sep) else folder + os.sep
+        if path.startswith(prefix):
+            return folder, path[len(prefix) :].replace(os.sep, "/")
+    return None
+
+
+def _snippet(text: str, language: str) -> Passage:
+    """Return what to compare of a text: the one function in it, if that is what it is, else all of it."""
+    if language in LANGUAGES:
+        units = [unit for unit in extract(text.encode("utf-8", "replace"), language, "") if unit.kind != Kind.MODULE]
+        if len(units) == 1:
+            return units[0].passage
+    return Passage(body=text)
+
+
+def _unit_passage(data: bytes, language: str, path: str, start: int) -> Passage | None:
+    """Cut a unit from its file once more: the index does not keep bodies."""
+    return next((unit.passage for unit in extract(data, language, path) if unit.span.start == start), None)

@@ -1,0 +1,264 @@
+"""The values every part of Sextant speaks in; imports nothing of ours."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+"""An (n, dimensions) or (dimensions,) array of float32."""
+
+
+class Kind(IntEnum):
+    """What a unit is; the numbers are those of the LSP's SymbolKind, so no table translates them."""
+
+    MODULE = 2
+    NAMESPACE = 3
+    CLASS = 5
+    METHOD = 6
+    CONSTRUCTOR = 9
+    ENUM = 10
+    INTERFACE = 11
+    FUNCTION = 12
+    CONSTANT = 14
+    STRUCT = 23
+    TYPE = 26  # SymbolKind.TypeParameter, the nearest the protocol has to a type alias
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range of a file: offsets and columns are bytes, rows and columns count from 0, the end is exclusive.
+
+    Rows end at \\n, \\r\\n or a lone \\r, as the LSP has it (not as tree-sitter counts).
+    """
+
+    start: int
+    end: int
+    start_row: int
+    start_column: int
+    end_row: int
+    end_column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """The text of a unit that is encoded, by field; equal passages have equal vectors wherever they stand."""
+
+    name: str = ""
+    container: str = ""
+    signature: str = ""
+    documentation: str = ""
+    body: str = ""
+
+    def fields(self) -> tuple[str, str, str, str, str]:
+        """Return the fields in the order of `FIELDS`."""
+        return (self.name, self.container, self.signature, self.documentation, self.body)
+
+
+FIELDS = ("name", "container", "signature", "documentation", "body")
+"""The names of a passage's fields, in the order the encoder's weights have them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A function, method, type or the remainder of a module, as it was cut from a file."""
+
+    kind: Kind
+    language: str
+    """LSP language id."""
+    passage: Passage
+    name_span: Span
+    """What an editor selects; empty at the start of the file for a module's remainder."""
+    span: Span
+    """The whole definition with its decorators and leading documentation: what an editor previews."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """What tells whether a file changed: compared for equality only, never ordered (clocks jump)."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which units may answer; empty fields let everything pass."""
+
+    languages: frozenset[str] = frozenset()
+    kinds: frozenset[Kind] = frozenset()
+    include: tuple[str, ...] = ()
+    """Globs relative to the workspace folder; a unit's path must match one."""
+    exclude: tuple[str, ...] = ()
+    scope: tuple[str, str] | None = None
+    """(workspace folder, relative path prefix or "" for all of it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question: words, code or an identifier."""
+
+    text: str
+    limit: int = 20
+    filter: Filter = field(default_factory=Filter)
+    explain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A word that carried a match, and how much of the score it brought."""
+
+    term: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """How a score came about: its dense and lexical shares and the words that carried it."""
+
+    dense: float
+    lexical: float
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer."""
+
+    folder: str
+    """Absolute path of the workspace folder."""
+    path: str
+    """Relative to the folder, with forward slashes."""
+    language: str
+    kind: Kind
+    name: str
+    container: str
+    signature: str
+    detail: str
+    """The first sentence of the documentation."""
+    name_span: Span
+    span: Span
+    score: float
+    """0 to 1, comparable within one result."""
+    similarity: float
+    """Cosine, -1 to 1."""
+    why: Why | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The answer to a question, as of one snapshot."""
+
+    hits: tuple[Hit, ...]
+    is_incomplete: bool
+    generation: int
+    low_confidence: bool
+    origin: Hit | None = None
+
+
+class Cancelled(Exception):
+    """Raised by `CancelToken.check` in work that nobody waits for any more."""
+
+
+class CancelToken:
+    """A flag that work polls at every batch (a batch lasts at most 50 ms)."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        """Ask the work to stop."""
+        self._event.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked the work to stop."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise Cancelled if somebody asked the work to stop."""
+        if self._event.is_set():
+            raise Cancelled
+
+
+class Encoder(Protocol):
+    """Turns passages and questions into vectors of one space."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Name the space: vectors of different fingerprints are never compared."""
+
+    @property
+    def dimensions(self) -> int:
+        """Return the length of a vector."""
+
+    def encode(self, passages: Sequence[Passage]) -> Vectors:
+        """Return (n, dimensions) unit rows; a zero row where no token is known."""
+
+    def encode_query(self, text: str) -> Vectors:
+        """Return a unit vector (dimensions,), or zeros where no token is known."""
+
+    def explain(self, text: str, vector: Vectors) -> list[tuple[str, float]]:
+        """Return the words of a question with what each adds to its cosine with the vector."""
+
+
+Json = dict[str, Any]
+"""A decoded JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """A find-similar question: a place in a file, or a text that need not be in any."""
+
+    path: str = ""
+    """Absolute path, or "" when only the text is given."""
+    start: int = 0
+    end: int = 0
+    """Byte offsets into the file; an empty range means the function around it."""
+    text: str = ""
+    language: str = ""
+    limit: int = 20
+    filter: Filter = field(default_factory=Filter)
+    explain: bool = False
+
+
+class QuestionError(ValueError):
+    """The user's mistake in a question, as a sentence the user can act on."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderStatus:
+    """What is known of one workspace folder."""
+
+    root: str
+    state: str
+    """opening, indexing, ready or degraded."""
+    files: int
+    units: int
+    pending_files: int
+    skipped: dict[str, int]
+    """Files and folders left out of the index although a user may expect them there, counted by reason."""
+    languages: dict[str, int]
+    """Files by LSP language id."""
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is known of the whole index."""
+
+    folders: tuple[FolderStatus, ...]
+    generation: int
+    encoder: str
+    backend: str
+    """How neighbours are found now: "exact" or "annoy"."""
+    resident_bytes: int

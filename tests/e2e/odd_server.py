@@ -1,0 +1,69 @@
+"""The real server with a few more methods, which do what a server's code should not, or show its inside."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from server.lsp.stdio import take_stdio
+
+STREAMS = take_stdio()
+
+from server.lsp import handlers, server  # noqa: E402
+from server.types import Cancelled, CancelToken  # noqa: E402
+
+register = handlers.register
+
+
+def add(ls: server.SextantServer) -> None:
+    register(ls)
+
+    @ls.feature("test/print")
+    async def _print(params: Any) -> Any:
+        print("from print")
+        sys.__stdout__.write("from the first stdout\n")
+        os.write(1, b"from the descriptor\n")
+        libc = ctypes.CDLL(None)
+        libc.puts(b"from C")
+        libc.fflush(None)
+        subprocess.run([sys.executable, "-c", "print('from a child')"], check=True)
+        subprocess.run("echo from a shell", shell=True, check=True)
+        reader = [sys.executable, "-c", "import sys; sys.exit(len(sys.stdin.buffer.read()))"]
+        return [len(sys.stdin.read()), subprocess.run(reader, check=False).returncode]
+
+    @ls.feature("test/spin")
+    async def _spin(params: Any) -> Any:
+        def work(token: CancelToken) -> None:
+            Path(params.folder, f"started-{params.name}").touch()
+            try:
+                while True:
+                    token.check()
+                    time.sleep(0.005)
+            except Cancelled:
+                Path(params.folder, f"cancelled-{params.name}").touch()
+                raise
+
+        return await ls.session.tasks.run(work)
+
+    @ls.feature("test/bug")
+    async def _bug(params: Any) -> Any:
+        raise KeyError(params.text)
+
+    @ls.feature("test/unwritable")
+    async def _unwritable(params: Any) -> Any:
+        return float("nan") if params.nan else {"a": object()}
+
+    @ls.feature("test/inFlight")
+    async def _in_flight(params: Any) -> int:
+        await asyncio.sleep(0)
+        return len(ls.protocol._request_futures)
+
+
+handlers.register = add
+sys.exit(server.serve(STREAMS))

@@ -1,0 +1,163 @@
+"""The repairs of pygls, one test each, and what must never break the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsprotocol.types import ConfigurationParams
+
+from server.lsp.server import SextantServer, create
+from tests.e2e.conftest import Start
+from tests.e2e.raw import TIMEOUT, RawClient, frame
+
+ODD = [sys.executable, "-m", "tests.e2e.odd_server"]
+
+
+@pytest.fixture
+def odd(start: Start, workspace: Path) -> RawClient:
+    client = start(ODD)
+    client.initialize(workspace)
+    return client
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < end
+        threading.Event().wait(0.01)
+
+
+def test_whoever_prints_reaches_the_log_and_not_the_protocol(odd: RawClient) -> None:
+    number = odd.post("test/print", {})
+    following = odd.post("test/inFlight", {})  # these bytes belong to the server, not to a child that reads
+    assert odd.answer(number)["result"] == [0, 0]
+    assert "result" in odd.answer(following)
+    assert odd.shutdown() == 0
+    assert odd.broken is None
+    log = odd.log()
+    for source in ("print", "the first stdout", "the descriptor", "C", "a child", "a shell"):
+        assert f"from {source}\n" in log
+
+
+def test_cancel_stops_running_and_queued_work(odd: RawClient, tmp_path: Path) -> None:
+    """Two requests run, one waits for a thread; each is cancelled, and only its own."""
+    ids = {name: odd.post("test/spin", {"folder": str(tmp_path), "name": name}) for name in ("a", "b", "queued")}
+    until(lambda: (tmp_path / "started-a").exists() and (tmp_path / "started-b").exists())
+    odd.notify("$/cancelRequest", {"id": ids["queued"]})
+    assert odd.answer(ids["queued"])["error"]["code"] == -32800
+    odd.notify("$/cancelRequest", {"id": ids["a"]})
+    assert odd.answer(ids["a"])["error"]["code"] == -32800
+    until(lambda: (tmp_path / "cancelled-a").exists())
+    assert not (tmp_path / "cancelled-b").exists()
+    odd.notify("$/cancelRequest", {"id": ids["b"]})
+    assert odd.answer(ids["b"])["error"]["code"] == -32800
+    until(lambda: (tmp_path / "cancelled-b").exists())
+    assert odd.search("delay") is not None  # both threads are free again
+    assert not (tmp_path / "started-queued").exists()
+    assert all(len(odd.answers(number)) == 1 for number in ids.values())
+
+
+def test_shutdown_cancels_what_is_running(odd: RawClient, tmp_path: Path) -> None:
+    """Repair 3: pygls dies of a dictionary that changes while it walks over it."""
+    ids = [odd.post("test/spin", {"folder": str(tmp_path), "name": str(number)}) for number in range(20)]
+    until(lambda: (tmp_path / "started-0").exists())
+    assert odd.result("shutdown") is None
+    for number in ids:
+        assert odd.answer(number)["error"]["code"] == -32800
+    odd.notify("exit")
+    assert odd.process.wait(TIMEOUT) == 0
+
+
+def test_the_end_of_input_ends_running_work(odd: RawClient, tmp_path: Path) -> None:
+    """Repair 15: pygls waits for threads, and returns 0."""
+    odd.post("test/spin", {"folder": str(tmp_path), "name": "x"})
+    until(lambda: (tmp_path / "started-x").exists())
+    started = time.monotonic()
+    odd.close_input()
+    assert odd.process.wait(TIMEOUT) == 1
+    assert time.monotonic() - started < 1.5
+    assert (tmp_path / "cancelled-x").exists()
+
+
+def test_a_bug_is_an_error_without_inside(odd: RawClient) -> None:
+    """Repair 14: pygls sends the traceback as `data`, and shows a failed notification to the user."""
+    error = odd.request("test/bug", {"text": "SECRET"})["error"]
+    assert error["code"] == -32603
+    assert set(error) == {"code", "message"}
+    assert "SECRET" not in error["message"]
+    odd.notify("test/bug", {"text": "SECRET"})
+    odd.result("test/inFlight", {})
+    assert not odd.notifications("window/showMessage")
+    assert "SECRET" not in odd.log()
+    assert "odd_server.py" in odd.log()  # where it happened
+
+
+@pytest.mark.parametrize("is_nan", [True, False])
+def test_an_answer_that_cannot_be_written_is_an_error(odd: RawClient, is_nan: bool) -> None:
+    """Repair 5: pygls logs and drops it."""
+    assert odd.code("test/unwritable", {"nan": is_nan}) == -32603
+
+
+def test_notifications_leave_nothing_behind(odd: RawClient) -> None:
+    """Repair 2: pygls keeps a future of each for ever."""
+    uri = "untitled:a"
+    odd.open(uri, "x")
+    for number in range(300):
+        odd.change(uri, {"text": f"x = {number}"}, version=number + 2)
+    assert odd.result("test/inFlight", {}) == 1  # itself
+
+
+class Inside:
+    """A server in this process, spoken to in messages."""
+
+    def __init__(self, server: SextantServer) -> None:
+        self.server = server
+        self.sent: list[dict[str, Any]] = []
+        server.protocol.set_writer(self)
+
+    def write(self, data: bytes) -> None:
+        self.sent.append(json.loads(data.partition(b"\r\n\r\n")[2]))
+
+    def close(self) -> None:
+        pass
+
+    def say(self, **message: Any) -> None:
+        self.server.feed(frame({"jsonrpc": "2.0", **message}))
+
+
+def test_answers_of_the_client_count_after_shutdown_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repair 16: pygls drops them, and whoever waits for one waits for ever."""
+    monkeypatch.setenv("SEXTANT_DATA_DIR", str(tmp_path))
+
+    async def run() -> None:
+        inside = Inside(create())
+        inside.say(id=1, method="initialize", params={"processId": None, "rootUri": None, "capabilities": {}})
+        ask = inside.server.protocol.send_request_async
+        before = ask("workspace/configuration", ConfigurationParams([]))
+        inside.say(id=2, method="shutdown")
+        while not any(message.get("id") == 2 for message in inside.sent):
+            await asyncio.sleep(0)
+        after = [ask("workspace/configuration", ConfigurationParams([])) for _ in range(3)]
+        ids = [message["id"] for message in inside.sent if message.get("method") == "workspace/configuration"]
+        inside.say(id=ids[0], result=["late"])
+        inside.say(id=ids[1], result=["x"])
+        inside.say(id=ids[1], result=["once more"])
+        inside.say(id=ids[2], error={"code": -32601, "message": "no"})
+        inside.say(id=ids[3], result=7)
+        _, waiting = await asyncio.wait([before, *after], timeout=TIMEOUT)
+        assert not waiting
+        assert before.cancelled()
+        assert after[0].result() == ["x"]
+        assert after[1].exception() is not None
+        assert after[2].exception() is not None
+        inside.server.session.close()
+
+    asyncio.run(run())

@@ -1,0 +1,199 @@
+"""Invariant 1: any history of changes answers exactly like an index built from scratch."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from server.config import Settings
+from server.engine import Engine
+from server.index import layers as layers_module
+from server.model import encoder
+from server.types import CancelToken, Encoder, Query, SearchResult, Similar
+
+PATHS = ("app.py", "web/client.py", "web/util.js", "core/store.go", "core/deep/er/date.py", "test_app.py")
+FUNCTIONS = {
+    "py": (
+        'def send_mail(to, text):\n    """Send an email to somebody."""\n    return smtp.deliver(to, text)\n',
+        "def retry(call, times):\n    for wait in backoff(times):\n        sleep(wait)\n        call()\n",
+        'class Clock:\n    """Tell the time in any zone."""\n\n    def convert(self, zone):\n        return self.at(zone)\n',
+        "def parse_date(text):\n    # day month year\n    return [int(p) for p in text.split('-')]\n",
+        "LIMIT = 3\nNAMES = ['größe', '東京']\n",
+        "def broken(:\n  return (((\n",
+        "",
+    ),
+    "js": (
+        "/** Send an email to somebody. */\nexport const sendMail = (to, text) => smtp.deliver(to, text);\n",
+        "function retry(call, times) { while (times--) { try { return call(); } catch (e) { wait(e); } } }\n",
+        "export default {",
+    ),
+    "go": (
+        "package core\n\n// Save writes a record to the disk.\nfunc (s *Store) Save(r Record) error { return s.write(r) }\n",
+        "package core\n\nfunc retry(n int) { for i := 0; i < n; i++ { call() } }\n",
+    ),
+}
+QUERIES = ("send an email", "retry with backoff", "convert time zone", "parse_date", "Store.Save", "größe lang:python")
+
+
+def texts_of(path: str) -> st.SearchStrategy[str]:
+    """Any text for a path: some of the functions above, with any kind of line end."""
+    parts = st.lists(st.sampled_from(FUNCTIONS[path.rpartition(".")[2]]), max_size=4)
+    return st.builds(lambda chosen, end: "\n".join(chosen).replace("\n", end), parts, st.sampled_from(["\n", "\r\n"]))
+
+
+CHANGES = st.sampled_from(PATHS).flatmap(lambda path: st.tuples(st.just(path), texts_of(path)))
+
+
+@contextmanager
+def engine_on(root: Path, data: Path, model: Encoder) -> Iterator[Engine]:
+    engine = Engine(Settings(workers=1), model, data)
+    engine.start()
+    engine.add_folder(str(root))
+    try:
+        assert engine.wait_idle(30)
+        yield engine
+    finally:
+        engine.close()
+
+
+def answers(engine: Engine, root: Path) -> list[SearchResult]:
+    """All answers that a user could compare; the generation's number counts changes and so must differ."""
+    snapshot, token = engine.snapshot, CancelToken()
+    found = [snapshot.search(Query(text, limit=50, explain=True), token) for text in QUERIES]
+    found.append(snapshot.similar(Similar(text="def mail(to):\n    smtp.deliver(to)\n", language="python"), token))
+    for path in PATHS:
+        data = snapshot.text(str(root), path)
+        if data and snapshot.layers and any(len(layer.segment.rows_of(path)) for layer in snapshot.layers):
+            place = Similar(path=str(root / path), start=len(data) // 2, end=len(data) // 2, explain=True)
+            found.append(snapshot.similar(place, token))
+    return [replace(result, generation=0) for result in found]
+
+
+class History(RuleBasedStateMachine):
+    """Edits, saves, deletes, closes, renames, rebuilds and restarts in any order."""
+
+    model: Encoder
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.home = Path(tempfile.mkdtemp(prefix="sextant-history-"))
+        self.root = Path(self.home, "work").resolve()
+        self.root.mkdir()
+        self.buffers: dict[str, str] = {}
+        self.engine = self.start()
+
+    def start(self) -> Engine:
+        engine = Engine(Settings(workers=1), self.model, self.home / "data")
+        engine.start()
+        engine.add_folder(str(self.root))
+        for path, text in self.buffers.items():
+            engine.set_buffer(str(self.root / path), None, text)
+        return engine
+
+    def teardown(self) -> None:
+        self.engine.close()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def write(self, path: str, text: str) -> None:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text.encode())
+
+    @rule(change=CHANGES)
+    def save(self, change: tuple[str, str]) -> None:
+        path, text = change
+        self.write(path, text)
+        self.engine.touch([str(self.root / path)])
+
+    @rule(change=CHANGES)
+    def edit(self, change: tuple[str, str]) -> None:
+        path, text = change
+        self.buffers[path] = text
+        self.engine.set_buffer(str(self.root / path), None, text)
+
+    @precondition(lambda self: self.buffers)
+    @rule(data=st.data(), saved=st.booleans())
+    def close(self, data: st.DataObject, saved: bool) -> None:
+        path = data.draw(st.sampled_from(sorted(self.buffers)))
+        text = self.buffers.pop(path)
+        if saved:
+            self.write(path, text)
+        self.engine.drop_buffer(str(self.root / path))
+
+    @rule(path=st.sampled_from(PATHS))
+    def delete(self, path: str) -> None:
+        (self.root / path).unlink(missing_ok=True)
+        self.engine.touch([str(self.root / path)])
+
+    @rule(old=st.sampled_from(PATHS), new=st.sampled_from(PATHS))
+    def rename(self, old: str, new: str) -> None:
+        if (self.root / old).exists() and old != new:
+            (self.root / new).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / old).replace(self.root / new)
+            self.engine.touch([str(self.root / old), str(self.root / new)])
+
+    @rule(old=st.sampled_from(["web", "core", "core/deep"]), new=st.sampled_from(["web", "moved", "core/web"]))
+    def rename_folder(self, old: str, new: str) -> None:
+        source, target = self.root / old, self.root / new
+        if source.is_dir() and not target.exists() and source not in target.parents:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+            self.engine.touch([str(source), str(target)])
+
+    @rule(folder=st.sampled_from(["", "core/"]), pattern=st.sampled_from(["*.py", "web/", "!app.py", "deep", ""]))
+    def ignore(self, folder: str, pattern: str) -> None:
+        self.write(f"{folder}.gitignore", pattern)
+        self.engine.touch([str(self.root / folder / ".gitignore")])
+
+    @rule(change=CHANGES)
+    def save_unseen(self, change: tuple[str, str]) -> None:
+        self.write(*change)
+        self.engine.rescan(str(self.root))
+
+    @rule()
+    def compact(self) -> None:
+        self.engine.compact()
+
+    @rule()
+    def restart(self) -> None:
+        self.engine.close()
+        self.engine = self.start()
+
+    @invariant()
+    def answers_like_an_index_built_from_scratch(self) -> None:
+        assert self.engine.wait_idle(30)
+        with engine_on(self.root, self.home / "fresh", self.model) as fresh:
+            for path, text in self.buffers.items():
+                fresh.set_buffer(str(self.root / path), None, text)
+            assert fresh.wait_idle(30)
+            expected = answers(fresh, self.root)
+        shutil.rmtree(self.home / "fresh")
+        assert answers(self.engine, self.root) == expected
+
+
+@pytest.mark.parametrize("compact_at", [0, 2_000])
+def test_any_history_answers_like_an_index_built_from_scratch(
+    compact_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once with a compaction at nearly every change, once with everything in the delta."""
+    monkeypatch.setattr(layers_module, "COMPACT_MIN_UNITS", compact_at)
+    History.model = encoder.load()
+    checked = settings(
+        max_examples=25,
+        stateful_step_count=12,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize=False,
+    )
+    from hypothesis.stateful import run_state_machine_as_test
+
+    run_state_machine_as_test(History, settings=checked)

@@ -1,0 +1,102 @@
+"""Ignored files stay out: held against git itself."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from server.index.ignore import IgnoreRules
+
+FILES = ("a.py", "b.js", "src/a.py", "src/gen/b.js", "src/gen/deep/c.go", "lib/a.py", "build/x.py", "docs/build/y.py")
+PATTERNS = (
+    "*.py", "!a.py", "/a.py", "build/", "build", "/build", "src/gen/", "gen/*", "!gen/b.js", "**/deep", "deep/**", "*.js",
+    "!src/", "src/**/c.go", "# comment", "", "\\!a.py", "a.p?", "[ab].*", "lib/*", "!lib/a.py", "doc*/",
+)  # fmt: skip
+
+
+def kept_by_git(root: Path) -> set[str]:
+    listing = subprocess.run(
+        ["git", "-C", root, "ls-files", "--others", "--exclude-standard", "-z"], check=True, capture_output=True
+    )
+    return {path for path in listing.stdout.decode().split("\0") if path and not path.endswith("ignore")}
+
+
+def kept_by_us(root: Path) -> set[str]:
+    rules = IgnoreRules(root)
+    return {file for file in FILES if (root / file).exists() and not rules.ignores_below(file)}
+
+
+@given(
+    rules=st.dictionaries(
+        st.sampled_from(["", "src/", "src/gen/", "lib/"]), st.lists(st.sampled_from(PATTERNS), max_size=5), max_size=3
+    ),
+    excluded=st.lists(st.sampled_from(PATTERNS), max_size=2),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_agrees_with_git(
+    tmp_path_factory: pytest.TempPathFactory, rules: dict[str, list[str]], excluded: list[str]
+) -> None:
+    root = tmp_path_factory.mktemp("repository")
+    subprocess.run(["git", "init", "-q", root], check=True)
+    for file in FILES:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_text("x = 1\n")
+    for folder, lines in rules.items():
+        (root / folder / ".gitignore").write_text("\n".join(lines) + "\n")
+    (root / ".git" / "info" / "exclude").write_text("\n".join(excluded) + "\n")
+    assert kept_by_us(root) == kept_by_git(root)
+
+
+def test_a_subfolder_of_a_repository_obeys_the_rules_above_it(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    (tmp_path / ".gitignore").write_text("/part/out\n*.gen.py\n")
+    (tmp_path / ".git" / "info" / "exclude").write_text("/part/private.py\n")
+    part = tmp_path / "part"
+    part.mkdir()
+    rules = IgnoreRules(part)
+    ignored = {path for path in ("out/a.py", "x.gen.py", "private.py", "a.py") if rules.ignores_below(path)}
+    assert ignored == {"out/a.py", "x.gen.py", "private.py"}
+
+
+def test_a_linked_worktree_obeys_the_exclude_file_of_its_repository(tmp_path: Path) -> None:
+    main, linked = tmp_path / "main", tmp_path / "linked"
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "init", "-q", main], check=True)
+    subprocess.run(["git", "-C", main, *identity, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    subprocess.run(["git", "-C", main, "worktree", "add", "-q", linked], check=True, capture_output=True)
+    (main / ".git" / "info" / "exclude").write_text("secret.py\n")
+    assert IgnoreRules(linked).ignores_below("secret.py")
+    assert not IgnoreRules(linked).ignores_below("open.py")
+
+
+def test_our_own_ignore_file_and_setting_have_the_last_word(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("vendor/\n")
+    (tmp_path / ".sextantignore").write_text("!vendor/\n*.tmp.py\n")
+    rules = IgnoreRules(tmp_path, ("legacy/",))
+    assert not rules.ignores_below("vendor/a.py")
+    assert rules.ignores_below("x.tmp.py")
+    assert rules.ignores_below("legacy/a.py")
+
+
+@pytest.mark.parametrize(
+    "path", [".env", ".env.local", "deploy/server.pem", "id_rsa", "keys/id_ed25519", ".git/config", "node_modules/a/b.js"]
+)
+def test_secrets_and_foreign_folders_are_out_whatever_the_rules_say(tmp_path: Path, path: str) -> None:
+    (tmp_path / ".sextantignore").write_text(f"!{path}\n!.env*\n!*\n")
+    assert IgnoreRules(tmp_path).ignores_below(path)
+
+
+def test_virtual_environments_are_out(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "pyvenv.cfg").write_text("")
+    assert IgnoreRules(tmp_path).ignores_below("mine/lib/a.py")
+
+
+def test_rules_that_make_no_sense_are_left_out_alone(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_bytes(b"\xff\xfe!\n!\n/\nout/\n[\n")
+    assert IgnoreRules(tmp_path).ignores_below("out/a.py")
+    assert not IgnoreRules(tmp_path).ignores_below("in/a.py")
