@@ -109,8 +109,8 @@ class _Index:
         self._engine = Engine(Settings(), load_encoder(), data_dir())
 
     def __enter__(self) -> _Index:
-        self._engine.start()
         self._engine.add_folder(self._root)
+        self._engine.start()
         try:
             with report.progress() as show:
                 while not self._engine.wait_idle(_SHUTDOWN_WAIT):

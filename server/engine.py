@@ -9,7 +9,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
 from server.config import Settings
@@ -20,6 +20,9 @@ from server.snapshot import Snapshot, locate
 from server.types import Cancelled, CancelToken, Encoder, FolderStatus, Status
 
 _log = logging.getLogger(__name__)
+
+Work = Generator[None, None, None]
+"""Background work, a slice at each step."""
 
 _STATUS_INTERVAL = 0.1
 """Seconds between two reports of progress."""
@@ -47,10 +50,12 @@ class Engine:
         self._open_posts = 0
         self._is_working = False
         self._folders: dict[str, Folder] = {}
+        self._documents: dict[str, tuple[str | None, str]] = {}
+        """All open documents, also those that no folder holds yet."""
         self._failed: dict[str, FolderStatus] = {}
-        self._work: dict[str, Iterator[None]] = {}
+        self._work: dict[str, list[tuple[str, Work]]] = {}
         self._vectors: VectorStore | None = None
-        self._dirty = False
+        self._dirty = True
         self._publish_cost = 0.0
         self._published_at = 0.0
         self._reported_at = 0.0
@@ -59,7 +64,7 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="sextant-engine", daemon=True)
 
     def start(self) -> None:
-        """Start the writer."""
+        """Start the writer; folders added before are in its first snapshot, which without any is empty and complete."""
         self._thread.start()
 
     def close(self) -> None:
@@ -92,11 +97,11 @@ class Engine:
 
     def set_buffer(self, path: str, language: str | None, text: str) -> None:
         """Let an open document stand above its file."""
-        self._post(lambda: self._in_folder(path, lambda folder, inner: folder.set_buffer(inner, language, text)))
+        self._post(lambda: self._set_buffer(path, language, text))
 
     def drop_buffer(self, path: str) -> None:
         """Let the file stand for itself again."""
-        self._post(lambda: self._in_folder(path, lambda folder, inner: folder.drop_buffer(inner)))
+        self._post(lambda: self._drop_buffer(path))
 
     def touch(self, paths: Iterable[str]) -> None:
         """Look again at files or folders that may have been created, changed or deleted."""
@@ -120,10 +125,8 @@ class Engine:
     def _run(self) -> None:
         while not self._token.cancelled:
             self._turn()
-        for work in self._work.values():
-            work_close = getattr(work, "close", None)
-            if work_close is not None:
-                work_close()  # ends the parsing processes
+        for root in list(self._work):
+            self._drop_work(root)
         for folder in self._folders.values():
             folder.close()
         if self._vectors is not None:
@@ -144,24 +147,41 @@ class Engine:
                 self._is_working = bool(self._work) or self._dirty
                 self._idle.notify_all()
             return
-        for root, work in list(self._work.items()):
-            self._guard(lambda root=root, work=work: self._slice(root, work))  # type: ignore[misc]
+        for root in list(self._work):
+            self._guard(lambda root=root: self._slice(root))  # type: ignore[misc]
         if not self._work or time.monotonic() - self._published_at > self._publish_cost / _PUBLISH_SHARE:
             self._publish()
         with self._idle:
             self._is_working = bool(self._work) or self._dirty
             self._idle.notify_all()
 
-    def _slice(self, root: str, work: Iterator[None]) -> None:
+    def _slice(self, root: str) -> None:
+        """Go one step on with the first work of a folder."""
+        queued = self._work[root]
+        self._dirty = True
         try:
-            next(work)
-        except StopIteration:
-            del self._work[root]
-        except BaseException:
-            self._work.pop(root, None)
-            raise
-        finally:
-            self._dirty = True
+            next(queued[0][1])
+        except BaseException as end:
+            del queued[0]
+            if not queued:
+                del self._work[root]
+            if not isinstance(end, StopIteration):
+                raise
+
+    def _begin(self, folder: Folder, name: str) -> None:
+        """Put work in a folder's line; a scan that is under way begins anew, anything else is done once."""
+        queued = self._work.setdefault(folder.root, [])
+        for number, (other, work) in enumerate(queued):
+            if other == name == "scan":
+                work.close()
+                queued[number] = (name, folder.scan(self._token))
+                return
+        queued.append((name, folder.scan(self._token) if name == "scan" else folder.compact()))
+        self._dirty = True
+
+    def _drop_work(self, root: str) -> None:
+        for _, work in self._work.pop(root, ()):
+            work.close()  # ends the parsing processes
 
     def _guard(self, action: Callable[[], None]) -> None:
         """Run an action; whatever happens, the engine lives. The only broad catch outside the request handlers."""
@@ -193,33 +213,43 @@ class Engine:
             self._failed[root] = FolderStatus(root, "degraded", 0, 0, 0, {}, {}, message)
         else:
             self._folders[root] = folder
-            self._work[root] = folder.scan(self._token)
+            for path, document in list(self._documents.items()):
+                self._set_buffer(path, *document)
+            self._begin(folder, "scan")
         self._dirty = True
 
     def _remove_folder(self, root: str) -> None:
         self._failed.pop(root, None)
-        self._work.pop(root, None)
+        self._drop_work(root)
         folder = self._folders.pop(root, None)
         if folder is not None:
             folder.close()
         self._dirty = True
 
+    def _set_buffer(self, path: str, language: str | None, text: str) -> None:
+        self._documents[path] = (language, text)
+        self._in_folder(path, lambda folder, inner: folder.set_buffer(inner, language, text))
+
+    def _drop_buffer(self, path: str) -> None:
+        self._documents.pop(path, None)
+        self._in_folder(path, lambda folder, inner: folder.drop_buffer(inner))
+
     def _rescan(self, root: str | None) -> None:
         for one, folder in self._folders.items():
             if root in (None, one):
-                self._work[one] = folder.scan(self._token)
-                self._dirty = True
+                self._begin(folder, "scan")
 
     def _touch(self, folder: Folder, inner: str) -> None:
         if folder.needs_scan(inner):
-            self._work[folder.root] = folder.scan(self._token)
+            self._begin(folder, "scan")
         else:
             folder.touch(inner)
+            if folder.wants_compaction and folder.root not in self._work:
+                self._begin(folder, "compact")
 
     def _compact(self) -> None:
         for folder in self._folders.values():
-            folder.compact()
-        self._dirty = True
+            self._begin(folder, "compact")
 
     def _in_folder(self, path: str, action: Callable[[Folder, str], None]) -> None:
         """Do something with a path in the folder it belongs to; paths outside all folders are nobody's."""
@@ -240,7 +270,7 @@ class Engine:
         changed = any(folder.is_changed for folder in folders) or {layer.folder for layer in self._snapshot.layers} != {
             *self._folders
         }
-        incomplete = bool(self._work)
+        incomplete = any(folder.is_scanning for folder in folders)
         if changed or incomplete != self._snapshot.is_incomplete:
             layers = tuple(layer for folder in folders for layer in folder.layers())
             buffers = {(folder.root, path): text for folder in folders for path, text in folder.texts.items()}
@@ -256,7 +286,7 @@ class Engine:
             return
         self._reported_at = now
         backend = "annoy" if any(layer.segment.near for layer in self._snapshot.layers) else "exact"
-        folders = tuple(folder.status(root in self._work) for root, folder in self._folders.items())
+        folders = tuple(folder.status() for folder in self._folders.values())
         self._status = Status(
             (*folders, *self._failed.values()),
             self._snapshot.generation,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from server.config import Settings
@@ -20,7 +20,9 @@ _COMMIT_SECONDS = 0.5
 """A crash in a first index costs at most the work of this time."""
 _WALK_SLICE = 500
 """Files looked at between two glances at the engine's queue."""
-BULK_UNITS = 30_000
+_HEAD = 8000
+"""Bytes of a text that tell its language."""
+BULK_UNITS = 50_000
 """During a first index the delta may grow this far before it is folded away: folding early would be done again."""
 
 
@@ -30,9 +32,12 @@ class Folder:
     def __init__(self, root: str, data_dir: Path, vectors: VectorStore, encoder: Encoder, settings: Settings) -> None:
         self.root = root
         self.texts: dict[str, bytes] = {}
-        """The text of each open buffer, by path."""
+        """The text of each open buffer that counts, by path."""
+        self._documents: dict[str, tuple[str, bytes]] = {}
         self.is_changed = True
         """Whether `layers` would return something new."""
+        self.is_scanning = False
+        """Whether files are still waiting to be looked at."""
         self._path = Path(root)
         self._settings = settings
         self._fingerprint = encoder.fingerprint
@@ -57,12 +62,13 @@ class Folder:
         """Note a failure of the environment; the next scan that succeeds clears it."""
         self._message = message
         self._pending = 0
+        self.is_scanning = False
         self._layers.rewind()
 
-    def status(self, is_working: bool) -> FolderStatus:
+    def status(self) -> FolderStatus:
         """Return what is known of this folder."""
         languages, skipped, units = self._counts
-        state = "indexing" if is_working else "degraded" if self._message else "ready"
+        state = "indexing" if self.is_scanning else "degraded" if self._message else "ready"
         return FolderStatus(
             root=self.root,
             state=state,
@@ -74,12 +80,20 @@ class Folder:
             message=self._message,
         )
 
-    def scan(self, token: CancelToken) -> Iterator[None]:
+    def scan(self, token: CancelToken) -> Generator[None, None, None]:
         """Bring the index up to date with the disk, a slice at each step; only stamps decide what is read again."""
+        self.is_scanning = True
+        return self._scan(token)
+
+    def _scan(self, token: CancelToken) -> Generator[None, None, None]:
         if not self._path.is_dir():
             self._message = f"{self.root} is not a folder that can be read"
+            self.is_scanning = False
             return
         self._rules = IgnoreRules(self._path, self._settings.exclude)
+        for path in self._documents:
+            if (path in self.texts) == self._rules.ignores_below(path):
+                self._cover(path)
         changed: list[Found] = []
         seen: set[str] = set()
         self._touched.clear()
@@ -95,9 +109,10 @@ class Folder:
         if deleted:
             self._commit([], deleted)
         yield from self._ingest(changed, token)
-        if self._layers.wants_compaction():
-            self.compact()
         self._message = None
+        self.is_scanning = False
+        if self._layers.wants_compaction():
+            yield from self.compact()
 
     def needs_scan(self, path: str) -> bool:
         """Tell whether a change of this path may change which other files count."""
@@ -113,32 +128,43 @@ class Folder:
             self._commit([], [path])
         elif self._layers.stamps.get(path) != found.stamp:
             self._commit([ingest_file(self._path, found, self._settings, self._fingerprint)])
-            if self._layers.wants_compaction():
-                self.compact()
+
+    @property
+    def wants_compaction(self) -> bool:
+        """Tell whether so much was saved that it should be folded away."""
+        return self._layers.wants_compaction()
 
     def set_buffer(self, path: str, language: str | None, text: str) -> None:
-        """Let an open document stand above its file; one that is ignored stays out."""
-        if self._rules.ignores_below(path):
-            return
+        """Let an open document stand above its file; one that is ignored stays out (invariant 8)."""
         data = text.encode("utf-8", "replace")
-        chosen = language_of(path, data[:8000]) or (language if language in LANGUAGES else None)
-        if chosen is None:
-            return
-        stamp = FileStamp(len(data), 0, 0)
-        self.texts[path] = data
-        self._layers.set_buffer(ingest_buffer(data, chosen, path, stamp, self._fingerprint))
-        self.is_changed = True
+        self._documents[path] = (language_of(path, data[:_HEAD]) or language or "", data)
+        self._cover(path)
 
     def drop_buffer(self, path: str) -> None:
         """Let the file stand for itself again."""
+        self._documents.pop(path, None)
+        self._uncover(path)
+        self.touch(path)
+
+    def _cover(self, path: str) -> None:
+        """Put an open document above its file, unless the rules keep it out by now."""
+        language, data = self._documents[path]
+        if language not in LANGUAGES or self._rules.ignores_below(path):
+            self._uncover(path)
+            return
+        self.texts[path] = data
+        stamp = FileStamp(len(data), 0, 0)
+        self._layers.set_buffer(ingest_buffer(data, language, path, stamp, self._fingerprint))
+        self.is_changed = True
+
+    def _uncover(self, path: str) -> None:
         self.texts.pop(path, None)
         if self._layers.drop_buffer(path):
             self.is_changed = True
-        self.touch(path)
 
-    def compact(self) -> None:
-        """Fold the saved changes into a new generation."""
-        self._layers.compact()
+    def compact(self) -> Generator[None, None, None]:
+        """Fold the saved changes into a new generation, while others go on."""
+        yield from self._layers.compact()
         self.is_changed = True
 
     def _ingest(self, changed: list[Found], token: CancelToken) -> Iterator[None]:
@@ -158,7 +184,7 @@ class Folder:
                     batch = []
                     committed_at = time.monotonic()
                     if self._layers.delta_units > BULK_UNITS:
-                        self.compact()
+                        yield from self.compact()
                 yield
         finally:
             if batch and not token.cancelled:

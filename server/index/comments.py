@@ -14,7 +14,8 @@ _CLOSING = re.compile(r"[ \t]*(?:\*+/|^=end)[ \t]*\Z", re.M)
 _STAR = re.compile(r"^[ \t]*\*+(?=\s|\Z)[ \t]?", re.M)
 _RULER = re.compile(r"^[ \t]*[-=*#/~_+]{3,}[ \t]*$", re.M)
 _DIRECTIVE = re.compile(
-    r"^(?:!.*|-\*-.*-\*-|\s*(?:vim?:|(?:en)?coding[:=]|frozen_string_literal:|eslint|go:(?:build|generate)|\+build).*)$", re.M
+    r"^(?:!.*|-\*-.*-\*-|\s*(?:vim?:|(?:en)?coding[:=]|frozen_string_literal:|eslint|go:(?:build|generate)|\+build).*)$",
+    re.M,
 )
 _XML_TAG = re.compile(r"</?(?:summary|remarks|para|returns|c|code|param|typeparam)\b[^>\n]*>")
 _STRING = re.compile(r"\A[A-Za-z]{0,2}(\"\"\"|'''|\"|')(.*?)(?:\1)?\Z", re.S)

@@ -124,11 +124,6 @@ def _tree(
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest() if sys.version_info >= (3, 11) else _slow_digest(path)
-
-
-def _slow_digest(path: Path) -> str:
     digest = hashlib.blake2b()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

@@ -8,7 +8,7 @@ import re
 import signal
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import wait as wait_for_handles
@@ -26,6 +26,8 @@ POOL_MIN_FILES = 300
 """Below, starting processes (0.3 s each) costs more than it saves."""
 _CHUNK = 16
 """Files a task of the pool: enough to hide its overhead, few enough that batches stay short."""
+_GLANCE = 0.05
+"""Seconds between two looks at the engine's queue while the pool works."""
 _DETAIL = 160
 """Characters of documentation shown beside a hit."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s|\n\s*\n")
@@ -94,25 +96,31 @@ def _in_order(
     """Keep a bounded number of chunks in flight; a chunk whose worker died is done here."""
     remaining = iter(chunks)
     flying: list[tuple[list[Found], Future[list[Ingested]]]] = []
-    broken = False
+    works = True
     while True:
         for chunk in islice(remaining, window - len(flying)):
-            if broken:
+            future: Future[list[Ingested]] | None = None
+            if works:
+                try:
+                    future = pool.submit(_ingest_chunk, root, chunk, settings, fingerprint)
+                except (OSError, RuntimeError):  # no more processes to be had
+                    works = False
+            if future is None:
                 yield _ingest_chunk(root, chunk, settings, fingerprint)
             else:
-                flying.append((chunk, pool.submit(_ingest_chunk, root, chunk, settings, fingerprint)))
+                flying.append((chunk, future))
         if not flying:
             return
         chunk, future = flying[0]
-        done, _ = wait([future], timeout=0.05, return_when=FIRST_COMPLETED)
+        done, _ = wait([future], timeout=_GLANCE)
         if not done:
-            yield []  # lets the caller look at its queue
+            yield []
             continue
         flying.pop(0)
         try:
             yield future.result()
         except (OSError, RuntimeError):  # BrokenProcessPool is a RuntimeError
-            broken = True
+            works = False
             yield _ingest_chunk(root, chunk, settings, fingerprint)
 
 

@@ -13,8 +13,7 @@ from types import MappingProxyType
 from tree_sitter import Language as Grammar
 from tree_sitter import Query
 
-NAMED_LIKE_CLASS = "<class>"
-"""Stands in `Language.constructor` for the name of the class itself."""
+from server.index.units import NAMED_LIKE_CLASS
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +34,13 @@ class Language:
     """Whole file names, lower case."""
     constructor: str = ""
     """What a method must be called to be a constructor, where the name decides it."""
+    opening: bytes = b""
+    """What must stand before code in a file that is more than code."""
 
 
 _ALL = (
     Language("python", (".py", ".pyi", ".pyw"), "tree_sitter_python", "python", constructor="__init__"),
-    Language(
-        "javascript", (".js", ".mjs", ".cjs"), "tree_sitter_javascript", "javascript", constructor="constructor"
-    ),
+    Language("javascript", (".js", ".mjs", ".cjs"), "tree_sitter_javascript", "javascript", constructor="constructor"),
     Language("javascriptreact", (".jsx",), "tree_sitter_javascript", "javascript", constructor="constructor"),
     Language(
         "typescript",
@@ -69,10 +68,14 @@ _ALL = (
         names=("rakefile", "gemfile"),
         constructor="initialize",
     ),
-    Language("php", (".php", ".phtml"), "tree_sitter_php", "php", "language_php", constructor="__construct"),
+    Language(
+        "php", (".php", ".phtml"), "tree_sitter_php", "php", "language_php", constructor="__construct", opening=b"<?php"
+    ),
     Language("rust", (".rs",), "tree_sitter_rust", "rust"),
     Language("c", (".c", ".h"), "tree_sitter_c", "c"),
-    Language("cpp", (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".hxx"), "tree_sitter_cpp", "cpp", constructor=NAMED_LIKE_CLASS),
+    Language(
+        "cpp", (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".hxx"), "tree_sitter_cpp", "cpp", constructor=NAMED_LIKE_CLASS
+    ),
     Language("csharp", (".cs",), "tree_sitter_c_sharp", "csharp"),
 )
 
@@ -82,7 +85,11 @@ _BY_EXTENSION = {extension: language.id for language in _ALL for extension in la
 _BY_NAME = {name: language.id for language in _ALL for name in language.names}
 _BY_INTERPRETER = {"python": "python", "node": "javascript", "nodejs": "javascript", "ruby": "ruby", "php": "php"}
 _SHEBANG = re.compile(rb"\A(?:\xef\xbb\xbf)?#![ \t]*(?:\S*/)?(?:env[ \t]+(?:-\S+[ \t]+|\w+=\S*[ \t]+)*)?([^\s/]+)")
-_CPP_LINE = re.compile(rb"^[ \t]*(?:class[ \t]+\w|namespace\b|template[ \t]*<|(?:public|private|protected)[ \t]*:)", re.M)
+_CPP_LINE = re.compile(
+    rb"^[ \t]*(?:class[ \t]+\w|namespace\b|template[ \t]*<|(?:public|private|protected)[ \t]*:"
+    rb"|#[ \t]*include[ \t]*<\w+>)",  # only the headers of C++ have names without an ending
+    re.M,
+)
 _QUERIES = Path(__file__).parent / "queries"
 _INHERITS = re.compile(r"\A; inherits: ([\w, ]+)$", re.M)
 
@@ -113,7 +120,8 @@ def grammar_of(language: str) -> Grammar:
 @cache
 def query_of(language: str) -> Query:
     """Compile the query of a language, once."""
-    return Query(grammar_of(language), _query_text(LANGUAGES[language].query))
+    query: Query = Query(grammar_of(language), _query_text(LANGUAGES[language].query))
+    return query
 
 
 def _query_text(name: str) -> str:

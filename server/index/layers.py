@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,8 @@ COMPACT_MIN_UNITS = 2_000
 COMPACT_SHARE = 0.1
 """Of the generation's units: past it the delta is folded into a new generation."""
 _ENCODE_BATCH = 512
+_GLANCE = 0.05
+"""Seconds between two looks at the engine's queue while a generation is written."""
 _NO_STAMP = FileStamp(0, 0, 0)
 """Equals no file's stamp."""
 
@@ -47,7 +51,6 @@ class FolderLayers:
         self._delta: dict[str, FileEntry] = {}
         self._buffers: dict[str, FileEntry] = {}
         self._recent: dict[bytes, Vectors] = {}
-        self._lost: set[bytes] = set()
         self._base = self._load_base()
         self._delta_segment: Segment | None = None
         self._buffer_segment: Segment | None = None
@@ -109,15 +112,30 @@ class FolderLayers:
         """Return how many units changed since the generation."""
         return sum(len(entry.records) for entry in self._delta.values())
 
-    def compact(self) -> None:
-        """Fold the delta into a new generation: written whole, then published by one pointer (invariant 6)."""
-        sequence = self.store.sequence()
-        segment = build(self.store.entries(), self._vectors_of)
-        self._reread_lost(segment)
-        name = generation.write(self._home, segment, sequence, self._encoder.fingerprint)
+    def compact(self) -> Iterator[None]:
+        """Fold the delta into a new generation beside the running work, then publish it by one pointer (invariant 6).
+
+        The thread reads the stores through connections of its own; changes that are committed meanwhile have greater
+        sequence numbers and so stay in the delta.
+        """
+        writing: Future[str] = Future()
+
+        def write() -> None:
+            try:
+                writing.set_result(_write_generation(self._home, self._vectors, self._encoder))
+            except BaseException as problem:  # handed on to the waiting thread, which raises it
+                writing.set_exception(problem)
+
+        # A daemon: the process may end in the middle; what it leaves behind is never pointed to.
+        threading.Thread(target=write, name="sextant-compact", daemon=True).start()
+        while not writing.done():
+            wait([writing], timeout=_GLANCE)
+            yield
+        name = writing.result()
         self.store.put("generation", name)
         generation.remove_others(self._home, name)
         self._base = self._load_base()
+        self._reread_lost(self._base[0])
         self._delta_segment = None
 
     def rewind(self) -> None:
@@ -159,26 +177,41 @@ class FolderLayers:
 
     def _vectors_of(self, keys: Sequence[bytes]) -> Vectors:
         """Return the vectors of some keys; a lost one is zeros, and `_reread_lost` has its file read again."""
-        rows = np.zeros((len(keys), self._encoder.dimensions), dtype=np.float32)
-        unknown: dict[bytes, list[int]] = {}
-        for number, key in enumerate(keys):
-            vector = self._recent.get(key)
-            if vector is None:
-                unknown.setdefault(key, []).append(number)
-            else:
-                rows[number] = vector
-        known = self._vectors.get(list(unknown))
-        for key, vector in known.items():
-            rows[unknown[key]] = vector
-        self._lost = unknown.keys() - known.keys()
-        return rows
+        unknown = [key for key in keys if key not in self._recent]
+        return _rows(keys, {**self._recent, **self._vectors.get(unknown)} if unknown else self._recent, self._encoder)
 
     def _reread_lost(self, segment: Segment) -> None:
         """Forget the stamps of files whose vectors the shared store lost, so that the next scan reads them."""
-        if self._lost:
-            rows = [row for row in range(len(segment)) if segment.keys[row].tobytes() in self._lost]
-            for number in set(segment.file_of[rows].tolist()):
+        empty = np.flatnonzero(~segment.vectors.any(axis=1)) if len(segment) else ()
+        keys = {row: segment.keys[row].tobytes() for row in empty}
+        known = self._vectors.get(list(keys.values()))  # a passage without a known word has zeros of its own
+        for number in {int(segment.file_of[row]) for row, key in keys.items() if key not in known}:
+            if segment.paths[number] in self.stamps:
                 self.stamps[segment.paths[number]] = _NO_STAMP
+
+
+def _write_generation(home: Path, vectors: VectorStore, encoder: Encoder) -> str:
+    """Write a generation of all that is committed now and return its name."""
+    store, own = Store(home, encoder.fingerprint), vectors.reopen()
+    try:
+        with store.reading():
+            sequence = store.sequence()
+            entries = list(store.entries())
+        segment = build(entries, lambda keys: _rows(keys, own.get(keys), encoder))
+        return generation.write(home, segment, sequence, encoder.fingerprint)
+    finally:
+        store.close()
+        own.close()
+
+
+def _rows(keys: Sequence[bytes], known: Mapping[bytes, Vectors], encoder: Encoder) -> Vectors:
+    """Return the vectors of some keys as a matrix, with zeros for the unknown ones."""
+    rows = np.zeros((len(keys), encoder.dimensions), dtype=np.float32)
+    for number, key in enumerate(keys):
+        vector = known.get(key)
+        if vector is not None:
+            rows[number] = vector
+    return rows
 
 
 def _layer(folder: str, segment: Segment, claimed: Iterable[str]) -> Layer:

@@ -11,7 +11,7 @@ from pathspec import GitIgnoreSpec
 
 from server.index import rank
 from server.index.layers import Layer
-from server.index.lexical import idf, saturate
+from server.index.lexical import idf, saturate, stem
 from server.index.question import Question
 from server.index.segment import Segment, name_hash
 from server.types import CancelToken, Filter, Kind, Vectors
@@ -74,6 +74,8 @@ def find(
     token: CancelToken,
 ) -> list[Scored]:
     """Return the best candidates among the rows that the masks let pass; ties by path, then position."""
+    if not layers:
+        return []
     lexical = []
     for layer in layers:
         token.check()
@@ -87,7 +89,7 @@ def find(
     named = [mask & np.isin(layer.segment.names, wanted_names) for layer, mask in zip(layers, masks, strict=True)]
     places.update(_best(named, lexical))
     wanted = rank.stems(question.text)
-    by_stem = {rank.stem(term): weight for term, weight in terms.idf.items()}
+    by_stem = {stem(term): weight for term, weight in terms.idf.items()}
     most = terms.most
     scored = []
     for number, row in places:

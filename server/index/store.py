@@ -128,6 +128,15 @@ class Store:
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('sequence', ?)", (str(sequence),))
         return sequence
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """See one state of the database for the time of the block, whatever is committed meanwhile."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.rollback()
+
     def sequence(self) -> int:
         """Return the number of the last change."""
         return int(self.get("sequence") or 0)

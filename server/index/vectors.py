@@ -57,6 +57,10 @@ class VectorStore:
         """Close the database."""
         self._db.close()
 
+    def reopen(self) -> VectorStore:
+        """Return a store of the same vectors with a connection of its own, for another thread."""
+        return VectorStore(self._path.parent, self._path.stem, self._dimensions)
+
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
         """Return the known ones of some keys."""
         found: dict[bytes, Vectors] = {}

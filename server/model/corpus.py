@@ -203,7 +203,7 @@ def _record(unit: Unit) -> Record:
         container=PurePosixPath(passage.container).name if "/" in passage.container else passage.container,
         signature=passage.signature,
         documentation=passage.documentation,
-        question=prose.question(passage.documentation),
+        question=prose.question(passage.documentation.removeprefix(f"{passage.name} ")),  # Go: "Foo returns ..."
         body=passage.body,
     )
 

@@ -40,7 +40,8 @@ class Lessons:
         places = dict(zip(keys.tolist(), range(len(keys)), strict=True))
 
         def find(text: Callable[[Record], str]) -> npt.NDArray[np.int64]:
-            return np.array([places.get(key(text(record)), -1) for record in records], dtype=np.int64)
+            texts = map(text, records)
+            return np.array([places.get(key(one), -1) if one else -1 for one in texts], dtype=np.int64)
 
         return cls(
             keys,

@@ -35,7 +35,7 @@ class Settings:
 
     dimensions: int = 256
     vocabulary: int = 30_000
-    epochs: int = 8
+    epochs: int = 4
     batch: int = 512
     rate: float = 2e-3
     """Of Adam; falls in a straight line to nothing after a short rise."""
@@ -46,8 +46,8 @@ class Settings:
     """Share of documented units whose name is masked, so that the model does not live on the overlap of names."""
     documentation_dropout: float = 0.5
     """Share of the units asked for by name that lose their documentation."""
-    teacher: float = 1.0
-    """Weight of the teacher's loss beside that of the pairs."""
+    teacher: float = 0.0
+    """Weight of the teacher's loss beside that of the pairs; at 0 the teacher only gives the first rows."""
     sharpness: float = 20.0
     """Inverse temperature of the teacher's similarities within a batch."""
     seed: int = 1
@@ -56,8 +56,10 @@ class Settings:
 
 FIELD_WEIGHTS = {"name": 3.0, "container": 1.0, "signature": 1.0, "documentation": 2.0, "body": 1.0}
 """Where training starts."""
-_RARITY = 1e-3
+_RARITY = 0.3
 """Tokens in a greater share of units than this count little at the start (a of SIF's a / (a + p))."""
+_BOLD = 10.0
+"""How much faster importance, fields and scale are learned: they are logarithms, not components of unit rows."""
 _WARMUP = 0.05
 """Share of the run in which the rate rises."""
 _EVERY = 10.0
@@ -103,7 +105,7 @@ def run(settings: Settings, corpus: Corpus, out: Path, teacher: Path | None = No
     counted = data.counted(corpus, vocabulary)
     lessons = Lessons.of(teacher, corpus.records, settings.dimensions) if teacher else None
     network = BagNetwork(start(settings, vocabulary, counted, lessons), settings.temperature)
-    optimizer = torch.optim.Adam(network.parameters(), lr=settings.rate, fused=True)
+    optimizer = _optimizer(settings, network)
     losses = _resume(checkpoint, settings, network, optimizer)
     for epoch in range(len(losses), settings.epochs):
         losses.append(_epoch(settings, epoch, counted, lessons, network, optimizer))
@@ -173,7 +175,7 @@ def _loss(settings: Settings, step: Step, counted: Counted, lessons: Lessons | N
     # One pass for both: the gradient of the table is large, and this way it is built once.
     vectors = network(Batch.of(data.joined(asked, answers), network.rows.device))
     loss = pair_loss(vectors[: len(step.rows)], vectors[len(step.rows) :], network.scale)
-    if lessons is None:
+    if lessons is None or not settings.teacher:
         return loss
     of_questions = (lessons.names if step.by_name else lessons.questions)[step.rows]
     of_codes = np.where(step.masked | ~step.undocumented, -1, lessons.codes[step.rows])
@@ -187,9 +189,15 @@ def _loss(settings: Settings, step: Step, counted: Counted, lessons: Lessons | N
     return loss + settings.teacher * taught
 
 
+def _optimizer(settings: Settings, network: BagNetwork) -> torch.optim.Optimizer:
+    bold = [network.importance, network.fields, network.scale]
+    groups = [{"params": [network.rows], "speed": 1.0}, {"params": bold, "speed": _BOLD}]
+    return torch.optim.Adam(groups, lr=settings.rate, fused=True)
+
+
 def _set_rate(settings: Settings, optimizer: torch.optim.Optimizer, done: float) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = settings.rate * min(1.0, done / _WARMUP + 1e-3, (1.0 - done) / (1.0 - _WARMUP))
+        group["lr"] = settings.rate * group["speed"] * min(1.0, done / _WARMUP + 1e-3, (1.0 - done) / (1.0 - _WARMUP))
 
 
 def _vocabulary(settings: Settings, corpus: Corpus, checkpoint: Path) -> Vocabulary:

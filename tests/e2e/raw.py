@@ -46,6 +46,8 @@ class RawClient:
     def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
         self.log_path = log
         self.received: list[Message] = []
+        self.encoding = "utf-16"
+        """What this client's columns count."""
         self.broken: Exception | None = None
         """What was wrong with the server's output."""
         self._news: queue.Queue[Message | None] = queue.Queue()

@@ -23,8 +23,8 @@ def alive(client: RawClient) -> None:
     assert client.result("sextant/indexStatus")["protocolVersion"] == 1
 
 
-def test_initialize_says_what_there_is_and_no_more(client: RawClient, workspace: Path) -> None:
-    result = client.initialize(workspace)
+def test_initialize_says_what_there_is_and_no_more(client: RawClient) -> None:
+    result = client.initialize()
     able = result["capabilities"]
     assert able["experimental"]["sextant"]["protocolVersion"] == 1
     assert able["textDocumentSync"]["change"] == 2
@@ -180,21 +180,18 @@ def test_answers_to_no_question_are_ignored(session: RawClient) -> None:
         b"x" * 200_000 + b"\r\n",
     ],
 )
-def test_broken_headers_cost_at_most_the_next_message(start: Start, workspace: Path, rubbish: bytes) -> None:
-    client = start()
-    client.initialize(workspace)
-    client.send_bytes(rubbish)
-    client.post("sextant/indexStatus")  # may be swallowed by a wrong length
-    alive(client)
+def test_broken_headers_cost_at_most_the_next_message(session: RawClient, rubbish: bytes) -> None:
+    session.send_bytes(rubbish)
+    session.post("sextant/indexStatus")  # may be swallowed by a wrong length
+    alive(session)
 
 
-def test_headers_in_any_case_and_order_in_pieces(client: RawClient, workspace: Path) -> None:
-    client.initialize(workspace)
+def test_headers_in_any_case_and_order_in_pieces(session: RawClient) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": "é", "method": "sextant/indexStatus"}, ensure_ascii=False).encode()
     header = b"content-type: application/vscode-jsonrpc; charset=utf-8\r\nCONTENT-LENGTH:%d\r\n\r\n" % len(body)
     for byte in header + body:
-        client.send_bytes(bytes([byte]))
-    assert "result" in client.answer("é")
+        session.send_bytes(bytes([byte]))
+    assert "result" in session.answer("é")
 
 
 def test_requests_before_initialize(client: RawClient, workspace: Path) -> None:
@@ -207,18 +204,6 @@ def test_requests_before_initialize(client: RawClient, workspace: Path) -> None:
     alive(client)
 
 
-def test_a_repeated_id_is_refused_while_it_is_in_use(session: RawClient) -> None:
-    request = {"jsonrpc": "2.0", "id": "twice", "method": "sextant/search", "params": {"query": "delay"}}
-    session.send_bytes(frame(request) + frame(request))
-    session.answer("twice")
-    alive(session)
-    answers = session.answers("twice")
-    assert len(answers) == 2
-    assert sorted("error" in each for each in answers) == [False, True]
-    session.send(request)  # free again
-    session.wait(lambda each: each.get("id") == "twice" and all(each is not other for other in answers))
-
-
 def test_after_shutdown_only_exit_counts(client: RawClient, workspace: Path) -> None:
     client.initialize(workspace)
     assert client.result("shutdown") is None
@@ -229,12 +214,9 @@ def test_after_shutdown_only_exit_counts(client: RawClient, workspace: Path) -> 
     assert client.process.wait(TIMEOUT) == 0
 
 
-def test_exit_codes(start: Start, workspace: Path) -> None:
+def test_exit_without_shutdown_is_a_failure(start: Start) -> None:
     client = start()
-    client.initialize(workspace)
-    assert client.shutdown() == 0
-    client = start()
-    client.initialize(workspace)
+    client.initialize()
     client.notify("exit")
     assert client.process.wait(TIMEOUT) == 1
     client = start()

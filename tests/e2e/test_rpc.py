@@ -55,20 +55,34 @@ def test_cancel_stops_running_and_queued_work(odd: RawClient, tmp_path: Path) ->
     assert odd.answer(ids["queued"])["error"]["code"] == -32800
     odd.notify("$/cancelRequest", {"id": ids["a"]})
     assert odd.answer(ids["a"])["error"]["code"] == -32800
-    until(lambda: (tmp_path / "cancelled-a").exists())
+    until((tmp_path / "cancelled-a").exists)
     assert not (tmp_path / "cancelled-b").exists()
     odd.notify("$/cancelRequest", {"id": ids["b"]})
     assert odd.answer(ids["b"])["error"]["code"] == -32800
-    until(lambda: (tmp_path / "cancelled-b").exists())
+    until((tmp_path / "cancelled-b").exists)
     assert odd.search("delay") is not None  # both threads are free again
     assert not (tmp_path / "started-queued").exists()
     assert all(len(odd.answers(number)) == 1 for number in ids.values())
 
 
+def test_an_id_that_is_in_use_is_refused(odd: RawClient, tmp_path: Path) -> None:
+    request = {"jsonrpc": "2.0", "id": "twice", "method": "test/spin", "params": {"folder": str(tmp_path), "name": "x"}}
+    odd.send(request)
+    until((tmp_path / "started-x").exists)
+    odd.send({**request, "method": "test/inFlight"})
+    assert odd.answer("twice")["error"]["code"] == -32600
+    odd.notify("$/cancelRequest", {"id": "twice"})
+    until((tmp_path / "cancelled-x").exists)
+    odd.result("test/inFlight", {})
+    assert [each["error"]["code"] for each in odd.answers("twice")] == [-32600, -32800]
+    odd.send({**request, "method": "test/inFlight"})  # free again
+    odd.wait(lambda each: each.get("id") == "twice" and each.get("result") == 1)
+
+
 def test_shutdown_cancels_what_is_running(odd: RawClient, tmp_path: Path) -> None:
     """Repair 3: pygls dies of a dictionary that changes while it walks over it."""
     ids = [odd.post("test/spin", {"folder": str(tmp_path), "name": str(number)}) for number in range(20)]
-    until(lambda: (tmp_path / "started-0").exists())
+    until((tmp_path / "started-0").exists)
     assert odd.result("shutdown") is None
     for number in ids:
         assert odd.answer(number)["error"]["code"] == -32800
@@ -79,7 +93,7 @@ def test_shutdown_cancels_what_is_running(odd: RawClient, tmp_path: Path) -> Non
 def test_the_end_of_input_ends_running_work(odd: RawClient, tmp_path: Path) -> None:
     """Repair 15: pygls waits for threads, and returns 0."""
     odd.post("test/spin", {"folder": str(tmp_path), "name": "x"})
-    until(lambda: (tmp_path / "started-x").exists())
+    until((tmp_path / "started-x").exists)
     started = time.monotonic()
     odd.close_input()
     assert odd.process.wait(TIMEOUT) == 1
@@ -155,7 +169,7 @@ def test_answers_of_the_client_count_after_shutdown_too(tmp_path: Path, monkeypa
         _, waiting = await asyncio.wait([before, *after], timeout=TIMEOUT)
         assert not waiting
         assert before.cancelled()
-        assert after[0].result() == ["x"]
+        assert list(after[0].result()) == ["x"]
         assert after[1].exception() is not None
         assert after[2].exception() is not None
         inside.server.session.close()

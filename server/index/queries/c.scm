@@ -1,7 +1,8 @@
 ; Units of C, and of C++ where both spell them alike. What the captures mean is told in server/index/extract.py.
 
 (function_definition declarator: (_) @declarator body: (_)? @body) @definition.function
-(declaration declarator: (_) @declarator) @declaration.function
+(declaration
+  declarator: [(function_declarator) (pointer_declarator)] @declarator) @declaration.function
 
 (struct_specifier name: (_) @name body: (_) @body) @definition.struct
 (union_specifier name: (_) @name body: (_) @body) @definition.struct

@@ -3,6 +3,7 @@
 
 (class_declaration name: (_) @name body: (_)? @body) @definition.class
 (record_declaration name: (_) @name body: (_)? @body) @definition.class
+(record_declaration "struct" name: (_) @name) @definition.struct
 (struct_declaration name: (_) @name body: (_)? @body) @definition.struct
 (interface_declaration name: (_) @name body: (_)? @body) @definition.interface
 (enum_declaration name: (_) @name body: (_) @body) @definition.enum
@@ -22,6 +23,7 @@
 (indexer_declaration "this" @name accessors: (accessor_list (accessor_declaration body: (_))) @body) @definition.method
 
 (namespace_declaration name: (_) @name) @scope.namespace
+(namespace_declaration name: (_) @import)
 
 (attribute_list) @prefix
 (comment) @comment

@@ -21,18 +21,18 @@
 ; A declaration of one name is part of the span, and so is `export`.
 (lexical_declaration
   . (variable_declarator name: (identifier) @name value: [(arrow_function) (function_expression) (generator_function)]) .
-) @definition.function
+) @definition
 (variable_declaration
   . (variable_declarator name: (identifier) @name value: [(arrow_function) (function_expression) (generator_function)]) .
-) @definition.function
+) @definition
 (export_statement
   declaration: (lexical_declaration
     . (variable_declarator name: (identifier) @name value: [(arrow_function) (function_expression) (generator_function)]) .)
-) @definition.function
-(lexical_declaration . (variable_declarator name: (identifier) @name value: (class)) .) @definition.class
-(export_statement declaration: (function_declaration name: (_) @name)) @definition.function
-(export_statement declaration: (generator_function_declaration name: (_) @name)) @definition.function
-(export_statement declaration: (class_declaration name: (_) @name)) @definition.class
+) @definition
+(lexical_declaration . (variable_declarator name: (identifier) @name value: (class)) .) @definition
+(export_statement declaration: (function_declaration name: (_) @name)) @definition
+(export_statement declaration: (generator_function_declaration name: (_) @name)) @definition
+(export_statement declaration: (class_declaration name: (_) @name)) @definition
 
 ; const Button = forwardRef((props, ref) => {}), at the top of a file only: elsewhere it is a value, not a function.
 (program

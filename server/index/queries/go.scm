@@ -19,7 +19,7 @@
   right: (expression_list . (func_literal body: (block) @body) .)) @definition.function
 (var_spec name: (identifier) @name value: (expression_list . (func_literal body: (block) @body) .)) @definition.function
 (var_declaration
-  . (var_spec name: (identifier) @name value: (expression_list . (func_literal) .)) .) @definition.function
+  . (var_spec name: (identifier) @name value: (expression_list . (func_literal) .)) .) @definition
 
 (type_spec name: (_) @name type: (_) @body) @definition.type
 (type_alias name: (_) @name type: (_) @body) @definition.type

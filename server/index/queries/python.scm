@@ -3,9 +3,9 @@
 (function_definition name: (identifier) @name body: (block)? @body) @definition.function
 (class_definition name: (identifier) @name body: (block)? @body) @definition.class
 (decorated_definition
-  definition: (function_definition name: (identifier) @name)) @definition.function
+  definition: (function_definition name: (identifier) @name)) @definition
 (decorated_definition
-  definition: (class_definition name: (identifier) @name)) @definition.class
+  definition: (class_definition name: (identifier) @name)) @definition
 (type_alias_statement left: (type (_) @name) right: (type) @body) @definition.type
 
 (function_definition body: (block . (expression_statement . (string) @doc)) @body)

@@ -5,7 +5,7 @@
 (class name: (_) @name body: (_)? @body) @definition.class
 (module name: (_) @name body: (_)? @body) @definition.namespace
 ; private def ...
-(call arguments: (argument_list . (method name: (_) @name) .)) @definition.function
+(call arguments: (argument_list . (method name: (_) @name) .)) @definition
 
 ; Point = Struct.new(:x, :y) do ... end
 (assignment left: (constant) @name right: (call block: (_))) @scope.class

@@ -2,17 +2,17 @@
 ; Units that only the grammars of TypeScript (and TSX) have.
 
 (abstract_class_declaration name: (_) @name body: (_) @body) @definition.class
-(export_statement declaration: (abstract_class_declaration name: (_) @name)) @definition.class
+(export_statement declaration: (abstract_class_declaration name: (_) @name)) @definition
 (interface_declaration name: (_) @name body: (_) @body) @definition.interface
-(export_statement declaration: (interface_declaration name: (_) @name)) @definition.interface
+(export_statement declaration: (interface_declaration name: (_) @name)) @definition
 (enum_declaration name: (_) @name body: (_) @body) @definition.enum
-(export_statement declaration: (enum_declaration name: (_) @name)) @definition.enum
+(export_statement declaration: (enum_declaration name: (_) @name)) @definition
 (type_alias_declaration name: (_) @name value: (_) @body) @definition.type
-(export_statement declaration: (type_alias_declaration name: (_) @name)) @definition.type
+(export_statement declaration: (type_alias_declaration name: (_) @name)) @definition
 
 ; Overloads and what is declared without a body
 (function_signature name: (_) @name) @definition.function
-(export_statement declaration: (function_signature name: (_) @name)) @definition.function
+(export_statement declaration: (function_signature name: (_) @name)) @definition
 (method_signature name: (_) @name) @definition.method
 (abstract_method_signature name: (_) @name) @definition.method
 

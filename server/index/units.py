@@ -1,0 +1,318 @@
+"""From what the query found in a file to its units: nesting, texts by field, and spans."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+
+from server.index.comments import comment_text, docstring_text, is_licence
+from server.types import Kind, Passage, Span, Unit
+
+NAMED_LIKE_CLASS = "<class>"
+"""Stands for the name of the class itself where a language's constructors are called so."""
+
+_LONGEST_NAME = 200
+_LONGEST_SIGNATURE = 300
+_LONGEST_BODY = 20_000
+_DEEPEST = 12
+"""Units nested deeper stay in the body of what encloses them, so text and containers cannot grow with depth squared."""
+_FEWEST_WORDS = 3
+"""A remainder with fewer words than this beside its imports and comments says nothing."""
+
+_WORD = re.compile(r"[^\W\d]\w+")
+_TOP = re.compile(
+    rb"""(?:\#![^\n]*\n)?(?:\s|<\?php\b|<\?(?!\w)|declare\s*\([^)]*\)\s*;|['"]use\ strict['"];?)*\Z""", re.X
+)
+"""What may stand above the comment that describes a file."""
+_MOST_COMMENTS = 500
+"""Comments in a row that are read as documentation; longer runs are code that somebody switched off."""
+_COMMON_STEMS = frozenset({"__init__", "__main__", "index", "mod", "main", "lib", "doc"})
+_CLASS_LIKE = frozenset({Kind.CLASS, Kind.STRUCT, Kind.INTERFACE, Kind.ENUM, Kind.TYPE})
+
+Range = tuple[int, int]
+"""Start and end as byte offsets into the text that was parsed."""
+
+
+@dataclass(slots=True)
+class Found:
+    """A unit or a scope, put together from the matches that speak of it."""
+
+    start: int
+    end: int
+    name: Range
+    kind: Kind | None = None
+    """None while only what wraps the definition is known."""
+    is_unit: bool = True
+    is_declaration: bool = False
+    """Whether it counts only where others can see it, such as a C prototype."""
+    named_by_module: bool = False
+    """Whether `name` marks a place only, and the unit is called like its module."""
+    container: tuple[str, ...] = ()
+    """What the unit itself says it belongs to."""
+    body: Range | None = None
+    doc: Range | None = None
+    pattern: int = -1
+    lead: int = 0
+    """Where the comments and decorators above it begin."""
+    parent: Found | None = None
+    owner: Found | None = None
+    """The nearest unit around it."""
+    children: list[Found] = field(default_factory=list)
+    """Units that it owns, in order."""
+    depth: int = 0
+
+    @property
+    def is_type(self) -> bool:
+        """Whether functions inside are its methods (a namespace that is a unit is a Ruby module)."""
+        return self.kind in _CLASS_LIKE or (self.kind is Kind.NAMESPACE and self.is_unit)
+
+
+@dataclass(slots=True)
+class Lead:
+    """A comment or a decorator: what may stand above a definition and belong to it."""
+
+    start: int
+    end: int
+    is_comment: bool
+    is_inner: bool = False
+    """Whether it speaks of what it stands in."""
+
+
+@dataclass(slots=True)
+class Matches:
+    """What the query found in a file."""
+
+    found: list[Found] = field(default_factory=list)
+    leads: list[Lead] = field(default_factory=list)
+    imports: list[Range] = field(default_factory=list)
+    doc: Range | None = None
+    """The docstring of the module."""
+
+
+def write(
+    text: bytes, matches: Matches, path: str, language: str, constructor: str = "", shift: int = 0
+) -> tuple[Unit, ...]:
+    """Return the units of a file in file order, the module's remainder first.
+
+    `text` has no lone \\r. `shift` is what stood before it in the file and counts in offsets, not in columns.
+    """
+    return _Writer(text, matches, path, language, constructor, shift).units()
+
+
+class _Writer:
+    """Holds what all units of a file need: the text, its line table, and what was found."""
+
+    def __init__(self, text: bytes, matches: Matches, path: str, language: str, constructor: str, shift: int) -> None:
+        self.module = _module_name(path)
+        self.text, self.language, self.constructor, self.shift = text, language, constructor, shift
+        self.lines: list[int] = [0, *(np.flatnonzero(np.frombuffer(text, np.uint8) == 10) + 1).tolist()]
+        self.leads = sorted(matches.leads, key=lambda lead: lead.start)
+        self.lead_starts = [lead.start for lead in self.leads]
+        self.imports, self.doc = matches.imports, matches.doc
+        self.found = self.nested(matches.found)
+
+    def nested(self, found: list[Found]) -> list[Found]:
+        """Tell everything found what encloses it, and return the units among it."""
+        units, stack = [], list[Found]()
+        for each in sorted(found, key=lambda each: (each.start, -each.end, each.name)):
+            # Two names of one declaration stand side by side.
+            while stack and (stack[-1].end <= each.start or (stack[-1].start, stack[-1].end) == (each.start, each.end)):
+                stack.pop()
+            each.parent = stack[-1] if stack else None
+            each.depth = len(stack)
+            stack.append(each)
+            if each.parent is not None:
+                each.owner = each.parent if each.parent.is_unit else each.parent.owner
+            if each.is_unit and each.depth <= _DEEPEST and not _is_local(each):
+                each.lead = self.lead(each.start)
+                units.append(each)
+                if each.owner is not None:
+                    each.owner.children.append(each)
+        return units
+
+    def units(self) -> tuple[Unit, ...]:
+        """Return all units."""
+        own = [self.unit(found) for found in self.found]
+        own.sort(key=lambda unit: (unit.span.start, -unit.span.end, unit.name_span.start))
+        return (*self.remainder(), *own)
+
+    def unit(self, found: Found) -> Unit:
+        """Return one unit."""
+        name = self.name(found)
+        container = self.container(found)
+        kind = found.kind or Kind.FUNCTION
+        if kind is Kind.FUNCTION and (found.container or (found.parent is not None and found.parent.is_type)):
+            kind = Kind.METHOD
+        constructor = container[-1:] if self.constructor == NAMED_LIKE_CLASS else [self.constructor]
+        if kind is Kind.METHOD and name in constructor:
+            kind = Kind.CONSTRUCTOR
+        passage = Passage(
+            name,
+            ".".join(container),
+            self.signature(found),
+            self.documentation(found),
+            self.body(found),
+        )
+        return Unit(kind, self.language, passage, self.span(*found.name), self.span(found.lead, found.end))
+
+    def remainder(self) -> tuple[Unit, ...]:
+        """Return the remainder of the module as a unit, or nothing if it says nothing."""
+        tops = [(found.lead, found.end) for found in self.found if found.owner is None]
+        said, header = self.header(min((start for start, _ in tops), default=len(self.text)))
+        body = self.without(0, len(self.text), [*tops, *header]).strip()
+        if not body and not said:
+            return ()
+        if tops and not said:
+            comments = [(lead.start, lead.end) for lead in self.leads]
+            code = self.without(0, len(self.text), [*tops, *self.imports, *comments])
+            if len(_WORD.findall(code)) < _FEWEST_WORDS:
+                return ()
+        passage = Passage(self.module, "", "", said, body)
+        return (Unit(Kind.MODULE, self.language, passage, self.span(0, 0), self.span(0, len(self.text))),)
+
+    def header(self, limit: int) -> tuple[str, list[Range]]:
+        """Return the docstring or leading comment of the module, and the ranges of it and of a licence above it."""
+        said = docstring_text(self.decoded(*self.doc)) if self.doc else ""
+        ranges = [self.doc] if self.doc else []
+        for block in self.blocks(limit):
+            comment = self.said(block)
+            # A licence is no documentation, and of no use in the body either; directives to tools likewise.
+            if comment and not is_licence(comment):
+                if said:
+                    continue
+                said = comment
+            ranges += [(lead.start, lead.end) for lead in block]
+        return said, ranges
+
+    def blocks(self, limit: int) -> Iterator[list[Lead]]:
+        """Yield the comments at the top of the file, by block: nothing but empty lines may part them."""
+        block: list[Lead] = []
+        before = 0
+        for lead in self.leads[: bisect_left(self.lead_starts, limit)]:
+            if len(block) > _MOST_COMMENTS or not lead.is_comment or not _TOP.match(self.text, before, lead.start):
+                break
+            # A `/* */` stands for itself, so a licence does not take the description below it along.
+            if block and (self.text.startswith(b"/*", lead.start) or not self.touches(block[-1], lead.start)):
+                yield block
+                block = []
+            block.append(lead)
+            before = lead.end
+        if block:
+            yield block
+
+    def container(self, found: Found) -> list[str]:
+        """Return the names around a unit, the outermost first."""
+        names = [*reversed(found.container)]
+        outer = found.parent
+        while outer is not None:
+            names += [self.name(outer), *reversed(outer.container)]
+            outer = outer.parent
+        return names[::-1]
+
+    def signature(self, found: Found) -> str:
+        """Return the header of a definition on one line, without comments and decorators."""
+        end = found.body[0] if found.body else found.end
+        # No real header is longer, and reading one of a megabyte would be for nothing.
+        end = min(end, found.start + 20 * _LONGEST_SIGNATURE)
+        header = self.without(found.start, end, [(lead.start, lead.end) for lead in self.inside(found.start, end)])
+        folded = " ".join(header.split()).removesuffix(" end") if found.body is None else " ".join(header.split())
+        return folded.rstrip(" \t:;={").removesuffix(" =>")[:_LONGEST_SIGNATURE]
+
+    def documentation(self, found: Found) -> str:
+        """Return the docstring of a unit, or else the comments above it and among its decorators."""
+        if found.doc:
+            return docstring_text(self.decoded(*found.doc))
+        return self.said(lead for lead in self.inside(found.lead, found.name[0]) if lead.is_comment)
+
+    def body(self, found: Found) -> str:
+        """Return the body without its docstring; in that of a type, nested units leave only their names."""
+        if found.body is None:
+            return ""
+        # Python's grammar leaves the comments that a body begins with outside of it.
+        start = max(found.name[1], self.lead(found.body[0]))
+        cuts = [found.doc] if found.doc else []
+        names = {(child.lead, child.end): self.name(child) for child in found.children if found.is_type}
+        return self.without(start, found.body[1], [*cuts, *names], names).strip()
+
+    def lead(self, start: int) -> int:
+        """Return where the comments and decorators right above a definition begin."""
+        index = bisect_left(self.lead_starts, start) - 1
+        while index >= 0 and not self.leads[index].is_inner and self.touches(self.leads[index], start):
+            start = self.leads[index].start
+            index -= 1
+        return start
+
+    def touches(self, lead: Lead, start: int) -> bool:
+        """Tell whether a comment stands by itself with nothing and no empty line between it and `start`."""
+        if lead.end > start or self.row(start) - self.row(lead.end) > 1:
+            return False
+        before = self.text[self.lines[self.row(lead.start)] : lead.start]
+        return not self.text[lead.end : start].strip() and not before.strip()
+
+    def inside(self, start: int, end: int) -> list[Lead]:
+        """Return the comments and decorators in a range."""
+        return self.leads[bisect_left(self.lead_starts, start) : bisect_left(self.lead_starts, end)]
+
+    def said(self, comments: Iterable[Lead]) -> str:
+        """Return what a run of comments says."""
+        return comment_text(self.decoded(lead.start, lead.end) for lead in islice(comments, _MOST_COMMENTS))
+
+    def name(self, found: Found) -> str:
+        """Return the name of a unit or a scope."""
+        return self.module if found.named_by_module else shown_name(self.text, found.name)
+
+    def without(self, start: int, end: int, cuts: Iterable[Range], instead: dict[Range, str] | None = None) -> str:
+        """Return the text of a range without some ranges, or with words in their stead, cut to the limit of a body."""
+        pieces, room = list[str](), _LONGEST_BODY
+        for cut in sorted(cuts):
+            if start >= end or room <= 0:
+                break
+            pieces += [self.decoded(start, min(cut[0], end))] if cut[0] > start else []
+            pieces += [instead[cut]] if instead and cut in instead else []
+            start = max(start, cut[1])
+            room -= sum(map(len, pieces[-2:]))
+        if start < end and room > 0:
+            pieces.append(self.decoded(start, end))
+        return "".join(pieces)[:_LONGEST_BODY]
+
+    def decoded(self, start: int, end: int) -> str:
+        """Return the text of a range, hardly more of it than a body may be long."""
+        return self.text[start : min(end, start + 4 * _LONGEST_BODY)].decode(errors="replace")
+
+    def row(self, offset: int) -> int:
+        """Return the row of an offset."""
+        return bisect_right(self.lines, offset) - 1
+
+    def span(self, start: int, end: int) -> Span:
+        """Return a range of the text as a range of the file."""
+        first, last = self.row(start), self.row(end)
+        columns = start - self.lines[first], end - self.lines[last]
+        return Span(start + self.shift, end + self.shift, first, columns[0], last, columns[1])
+
+
+def _is_local(found: Found) -> bool:
+    """Tell whether a declaration is where nobody else can see it.
+
+    `Lock guard(mutex);` in a function reads like a prototype.
+    """
+    if not found.is_declaration or found.parent is None:
+        return False
+    return found.parent.kind in {Kind.FUNCTION, Kind.METHOD} or (found.kind is Kind.TYPE and found.parent.is_type)
+
+
+def shown_name(text: bytes, span: Range) -> str:
+    """Return an identifier as it is shown: on one line, and without the quotes of a string."""
+    name = text[span[0] : min(span[1], span[0] + 4 * _LONGEST_NAME)].decode(errors="replace")
+    return " ".join(name.split()).strip("\"'`")[:_LONGEST_NAME]
+
+
+def _module_name(path: str) -> str:
+    """Return the stem of a file, or its folder's name where the stem is one that many folders have."""
+    *folders, name = re.split(r"[/\\]", path)
+    stem = name.rpartition(".")[0] or name
+    return folders[-1] if stem.lower() in _COMMON_STEMS and folders and folders[-1] not in {"", ".", ".."} else stem
