@@ -30,7 +30,9 @@ class Settings:
 
 def parse(raw: Mapping[str, Any]) -> tuple[Settings, list[str]]:
     """Return the settings of a JSON object and, by name, what in it was unknown or wrong (those keep their default)."""
-    settings, problems = Settings(), []
+    settings = Settings()
+    chosen: dict[str, Any] = {}
+    problems: list[str] = []
     known = {_camel(field.name): field.name for field in fields(Settings)}
     for key, value in raw.items():
         name = known.get(key)
@@ -43,10 +45,10 @@ def parse(raw: Mapping[str, Any]) -> tuple[Settings, list[str]]:
         else:
             good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
         if good:
-            settings = replace(settings, **{name: tuple(value) if isinstance(default, tuple) else value})
+            chosen[name] = tuple(value) if isinstance(default, tuple) else value
         else:
             problems.append(f"setting {key!r} keeps its default: {value!r} is not {_expected(default)}")
-    return settings, problems
+    return replace(settings, **chosen), problems
 
 
 def data_dir() -> Path:

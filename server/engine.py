@@ -53,7 +53,8 @@ class Engine:
         self._documents: dict[str, tuple[str | None, str]] = {}
         """All open documents, also those that no folder holds yet."""
         self._failed: dict[str, FolderStatus] = {}
-        self._work: dict[str, list[tuple[str, Work]]] = {}
+        self._work: dict[str, Work] = {}
+        self._compacting: set[str] = set()
         self._vectors: VectorStore | None = None
         self._dirty = True
         self._publish_cost = 0.0
@@ -115,7 +116,7 @@ class Engine:
 
     def compact(self) -> None:
         """Fold all saved changes into new generations now."""
-        self._post(self._compact)
+        self._post(self._compact_all)
 
     def _post(self, change: Callable[[], None]) -> None:
         with self._idle:
@@ -144,7 +145,7 @@ class Engine:
                 self._publish()  # a burst of changes is published once
             with self._idle:
                 self._open_posts -= 1
-                self._is_working = bool(self._work) or self._dirty
+                self._is_working = bool(self._work or self._compacting) or self._dirty
                 self._idle.notify_all()
             return
         for root in list(self._work):
@@ -152,36 +153,66 @@ class Engine:
         if not self._work or time.monotonic() - self._published_at > self._publish_cost / _PUBLISH_SHARE:
             self._publish()
         with self._idle:
-            self._is_working = bool(self._work) or self._dirty
+            self._is_working = bool(self._work or self._compacting) or self._dirty
             self._idle.notify_all()
 
     def _slice(self, root: str) -> None:
-        """Go one step on with the first work of a folder."""
-        queued = self._work[root]
+        """Go one step on with the work of a folder."""
         self._dirty = True
         try:
-            next(queued[0][1])
+            next(self._work[root])
         except BaseException as end:
-            del queued[0]
-            if not queued:
-                del self._work[root]
+            self._work.pop(root, None)
             if not isinstance(end, StopIteration):
                 raise
+        self._compact_if_due(self._folders[root])
 
-    def _begin(self, folder: Folder, name: str) -> None:
-        """Put work in a folder's line; a scan that is under way begins anew, anything else is done once."""
-        queued = self._work.setdefault(folder.root, [])
-        for number, (other, work) in enumerate(queued):
-            if other == name == "scan":
-                work.close()
-                queued[number] = (name, folder.scan(self._token))
-                return
-        queued.append((name, folder.scan(self._token) if name == "scan" else folder.compact()))
+    def _scan(self, folder: Folder) -> None:
+        """Begin a scan; one that is under way has seen the past and begins anew."""
+        self._drop_work(folder.root)
+        self._work[folder.root] = folder.scan(self._token)
         self._dirty = True
 
     def _drop_work(self, root: str) -> None:
-        for _, work in self._work.pop(root, ()):
+        work = self._work.pop(root, None)
+        if work is not None:
             work.close()  # ends the parsing processes
+
+    def _compact_all(self) -> None:
+        for folder in self._folders.values():
+            self._compact(folder)
+
+    def _compact_if_due(self, folder: Folder) -> None:
+        if folder.wants_compaction:
+            self._compact(folder)
+
+    def _compact(self, folder: Folder) -> None:
+        """Write a new generation in a thread beside this one, which adopts it when it is done."""
+        root = folder.root
+        if root in self._compacting:
+            return
+        self._compacting.add(root)
+        write = folder.generation_writer()
+
+        def run() -> None:
+            try:
+                name = write()
+            except Exception as problem:
+                failed = problem  # the name of an `except` clause is gone after it
+                self._post(lambda: self._compacted(root, None, failed))
+            else:
+                self._post(lambda: self._compacted(root, name, None))
+
+        # A daemon: the process may end in the middle; what it leaves behind is never pointed to.
+        threading.Thread(target=run, name="sextant-compact", daemon=True).start()
+
+    def _compacted(self, root: str, name: str | None, problem: Exception | None) -> None:
+        self._compacting.discard(root)
+        self._dirty = True
+        if problem is not None:
+            raise problem
+        if name is not None and root in self._folders:
+            self._folders[root].adopt(name)
 
     def _guard(self, action: Callable[[], None]) -> None:
         """Run an action; whatever happens, the engine lives. The only broad catch outside the request handlers."""
@@ -215,7 +246,7 @@ class Engine:
             self._folders[root] = folder
             for path, document in list(self._documents.items()):
                 self._set_buffer(path, *document)
-            self._begin(folder, "scan")
+            self._scan(folder)
         self._dirty = True
 
     def _remove_folder(self, root: str) -> None:
@@ -237,19 +268,14 @@ class Engine:
     def _rescan(self, root: str | None) -> None:
         for one, folder in self._folders.items():
             if root in (None, one):
-                self._begin(folder, "scan")
+                self._scan(folder)
 
     def _touch(self, folder: Folder, inner: str) -> None:
         if folder.needs_scan(inner):
-            self._begin(folder, "scan")
+            self._scan(folder)
         else:
             folder.touch(inner)
-            if folder.wants_compaction and folder.root not in self._work:
-                self._begin(folder, "compact")
-
-    def _compact(self) -> None:
-        for folder in self._folders.values():
-            self._begin(folder, "compact")
+            self._compact_if_due(folder)
 
     def _in_folder(self, path: str, action: Callable[[Folder, str], None]) -> None:
         """Do something with a path in the folder it belongs to; paths outside all folders are nobody's."""

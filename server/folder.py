@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 from server.config import Settings
@@ -22,8 +22,6 @@ _WALK_SLICE = 500
 """Files looked at between two glances at the engine's queue."""
 _HEAD = 8000
 """Bytes of a text that tell its language."""
-BULK_UNITS = 50_000
-"""During a first index the delta may grow this far before it is folded away: folding early would be done again."""
 
 
 class Folder:
@@ -111,8 +109,6 @@ class Folder:
         yield from self._ingest(changed, token)
         self._message = None
         self.is_scanning = False
-        if self._layers.wants_compaction():
-            yield from self.compact()
 
     def needs_scan(self, path: str) -> bool:
         """Tell whether a change of this path may change which other files count."""
@@ -132,7 +128,7 @@ class Folder:
     @property
     def wants_compaction(self) -> bool:
         """Tell whether so much was saved that it should be folded away."""
-        return self._layers.wants_compaction()
+        return self._layers.wants_compaction(is_bulk=self.is_scanning)
 
     def set_buffer(self, path: str, language: str | None, text: str) -> None:
         """Let an open document stand above its file; one that is ignored stays out (invariant 8)."""
@@ -162,9 +158,13 @@ class Folder:
         if self._layers.drop_buffer(path):
             self.is_changed = True
 
-    def compact(self) -> Generator[None, None, None]:
-        """Fold the saved changes into a new generation, while others go on."""
-        yield from self._layers.compact()
+    def generation_writer(self) -> Callable[[], str]:
+        """Return a function for another thread that folds the saved changes into a new generation; see `adopt`."""
+        return self._layers.generation_writer()
+
+    def adopt(self, name: str) -> None:
+        """Answer from a new generation."""
+        self._layers.adopt(name)
         self.is_changed = True
 
     def _ingest(self, changed: list[Found], token: CancelToken) -> Iterator[None]:
@@ -183,8 +183,6 @@ class Folder:
                     self._commit(batch)
                     batch = []
                     committed_at = time.monotonic()
-                    if self._layers.delta_units > BULK_UNITS:
-                        yield from self.compact()
                 yield
         finally:
             if batch and not token.cancelled:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 _LONGEST = 2_000
 """Characters of documentation that are kept: enough for its summary and its main points."""
 
-_OPENING = re.compile(r"\A(?:/\*+!?<?|//+!?<?|#+!?:?|=begin\b.*)[ \t]?")
+_OPENING = re.compile(r"\A(?:/\*+!?<?|//+!?<?|#+:?|=begin\b.*)[ \t]?")
 _CLOSING = re.compile(r"[ \t]*(?:\*+/|^=end)[ \t]*\Z", re.M)
 _STAR = re.compile(r"^[ \t]*\*+(?=\s|\Z)[ \t]?", re.M)
 _RULER = re.compile(r"^[ \t]*[-=*#/~_+]{3,}[ \t]*$", re.M)
@@ -41,6 +41,8 @@ def is_licence(text: str) -> bool:
 def _bare(comment: str) -> str:
     """Remove the markers of one comment; lines of a block keep their indentation relative to its stars."""
     comment = comment.strip()
+    if comment.startswith("#!"):
+        return ""
     block = comment.startswith("/*")
     bare = _OPENING.sub("", comment, count=1)
     return _STAR.sub("", _CLOSING.sub("", bare)) if block else _CLOSING.sub("", bare) if "=end" in bare else bare

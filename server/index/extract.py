@@ -25,6 +25,7 @@ import re
 import time
 from collections.abc import Iterable
 
+import numpy as np
 from tree_sitter import Node, Parser, Point, QueryCursor, Tree
 from tree_sitter import Range as ParsedRange
 
@@ -34,13 +35,21 @@ from server.index.units import Found, Lead, Matches, Range, shown_name, write
 from server.types import Kind, Unit
 
 _BUDGET = 2.0
-"""Seconds a file may take to parse; a real one of a megabyte takes a fifth of one."""
+"""Seconds of this thread's processor time a file may take; a real one of a megabyte takes a fifth of one.
+
+Not seconds of the clock: a busy machine must not change what is found.
+"""
 _CHUNK = 1 << 16
 """Bytes the parser is given at a time; larger ones are not faster."""
 _COSTLIEST = 500_000_000
 """Steps of the query cursor through error nodes, about a second: it is quadratic in the children of a flat one."""
 _NARROW = 300
 """Descendants; error nodes of fewer cost nothing that matters."""
+_DEEPEST_NESTING = 10_000
+"""Brackets; each open one may cost the parser some kilobytes and microseconds, and no code has a hundredth of it."""
+_BRACKETS = np.zeros(256, np.int8)
+_BRACKETS[list(b"([{")] = 1
+_BRACKETS[list(b")]}")] = -1
 _DEEPEST_TREE = 60_000
 """Levels; the query cursor counts them in 16 bits, and beyond that its time is quadratic."""
 _LEVELS = 3
@@ -87,7 +96,9 @@ def extract(data: bytes, language: str, path: str) -> tuple[Unit, ...]:
 
 def _matches(text: bytes, language: str) -> Matches:
     """Parse a text and run its language's query, and again on the parts of it that errors have spoiled."""
-    deadline = time.monotonic() + _BUDGET
+    if _nesting(text) > _DEEPEST_NESTING:
+        return Matches()
+    deadline = time.thread_time() + _BUDGET
     whole = (0, len(text))
     tree = _parse(text, language, [whole], deadline)
     if tree is None:
@@ -99,15 +110,20 @@ def _matches(text: bytes, language: str) -> Matches:
     for level in range(_LEVELS):
         broken: list[Range] = []
         for piece in pieces(text, spoiled, level):
-            if piece == whole or time.monotonic() > deadline:
+            if piece == whole or time.thread_time() > deadline:
                 continue
             tree = _parse(text, language, [*prologue, piece], deadline)
             if tree is None or tree.root_node.has_error:
                 broken.append(piece)
             elif (alone := _query(text, language, tree, deadline)) is not None:
-                accept(found, alone, piece, outermost=level == 0)
+                accept(text, found, alone, piece, outermost=level == 0)
         spoiled = broken
     return found
+
+
+def _nesting(text: bytes) -> int:
+    """Return how many brackets are open at once, those in strings and comments included."""
+    return int(np.cumsum(_BRACKETS[np.frombuffer(text, np.uint8)], dtype=np.int32).max(initial=0))
 
 
 def _parse(text: bytes, language: str, ranges: list[Range], deadline: float) -> Tree | None:
@@ -119,7 +135,7 @@ def _parse(text: bytes, language: str, ranges: list[Range], deadline: float) -> 
         # Only the form that reads through a callback can be stopped.
         return parser.parse(
             lambda offset, _point: text[offset : offset + _CHUNK],
-            progress_callback=lambda _offset, _has_error: time.monotonic() > deadline,
+            progress_callback=lambda _offset, _has_error: time.thread_time() > deadline,
         )
     except ValueError:  # stopped
         return None
@@ -153,7 +169,7 @@ def _is_costly(root: Node, deadline: float) -> bool:
     while stack:
         node, depth = stack.pop()
         cost += node.child_count**2 if node.is_error else 0
-        if cost > _COSTLIEST or depth > _DEEPEST_TREE or time.monotonic() > deadline:
+        if cost > _COSTLIEST or depth > _DEEPEST_TREE or time.thread_time() > deadline:
             return True
         size = node.descendant_count
         if (size > _NARROW and node.has_error) or depth + size > _DEEPEST_TREE:

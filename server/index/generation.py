@@ -12,6 +12,7 @@ import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,9 @@ from server.index.segment import SEGMENT_ARRAYS, Segment
 from server.types import Vectors
 
 try:
-    from annoy import AnnoyIndex
+    import annoy
 except ImportError:  # no compiler, or built for another machine: exact search answers the same, only slower
-    AnnoyIndex = None
+    annoy = None  # type: ignore[assignment]
 
 ANNOY_MIN_ROWS = 20_000
 """Below, scanning exactly is as fast and finds everything (2 cores, 256 dimensions: 1 ms at 20,000 rows)."""
@@ -50,8 +51,8 @@ def write(parent: Path, segment: Segment, sequence: int, fingerprint: str) -> st
                 file.flush()
                 os.fsync(file.fileno())
             digests[field] = [list(array.shape), _digest(folder / field)]
-        if AnnoyIndex is not None and len(segment) >= ANNOY_MIN_ROWS:
-            tree = AnnoyIndex(segment.vectors.shape[1], "angular")
+        if annoy is not None and len(segment) >= ANNOY_MIN_ROWS:
+            tree = annoy.AnnoyIndex(segment.vectors.shape[1], "angular")
             tree.set_seed(1)
             for row, vector in enumerate(segment.vectors):
                 tree.add_item(row, vector)
@@ -80,7 +81,7 @@ def read(parent: Path, name: str, fingerprint: str) -> tuple[Segment, int] | Non
         meta = json.loads((folder / "meta.json").read_text(encoding="ascii"))
         if meta["platform"] != _PLATFORM or meta["encoder"] != fingerprint:
             return None
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for field, kind in SEGMENT_ARRAYS:
             shape, digest = meta["files"][field]
             if _digest(folder / field) != digest:
@@ -109,9 +110,9 @@ def _tree(
 ) -> Callable[[Vectors, int], npt.NDArray[np.int64]] | None:
     """Load the tree once its digest is verified: Annoy crashes the process on a damaged file."""
     path = folder / "tree.ann"
-    if AnnoyIndex is None or _digest(path) != files["tree.ann"][1]:
+    if annoy is None or _digest(path) != files["tree.ann"][1]:
         return None
-    tree = AnnoyIndex(dimensions, "angular")
+    tree = annoy.AnnoyIndex(dimensions, "angular")
     with contextlib.suppress(OSError):
         tree.load(os.fspath(path))
         if tree.get_n_items() == files["tree.ann"][0][0]:

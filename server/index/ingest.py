@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import re
 import signal
 import threading
 from collections.abc import Iterable, Iterator
@@ -15,12 +14,11 @@ from multiprocessing.connection import wait as wait_for_handles
 from pathlib import Path
 
 from server.config import Settings
+from server.index.columns import FileEntry, from_units
 from server.index.extract import extract
 from server.index.files import Found, Skip, check_text, read
-from server.index.lexical import bag
-from server.index.segment import FileEntry, Record
 from server.index.vectors import vector_key
-from server.types import FileStamp, Passage, Unit
+from server.types import FileStamp, Passage
 
 POOL_MIN_FILES = 300
 """Below, starting processes (0.3 s each) costs more than it saves."""
@@ -28,14 +26,11 @@ _CHUNK = 16
 """Files a task of the pool: enough to hide its overhead, few enough that batches stay short."""
 _GLANCE = 0.05
 """Seconds between two looks at the engine's queue while the pool works."""
-_DETAIL = 160
-"""Characters of documentation shown beside a hit."""
-_SENTENCE = re.compile(r"(?<=[.!?])\s|\n\s*\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """A file's entry and the passages behind its records' keys, in the same order."""
+    """A file's entry and the passages behind its columns' keys, in the same order."""
 
     entry: FileEntry
     passages: tuple[Passage, ...] = ()
@@ -44,8 +39,9 @@ class Ingested:
 def ingest_text(data: bytes, language: str, path: str, stamp: FileStamp, fingerprint: str) -> Ingested:
     """Return what the index keeps of a text."""
     units = extract(data, language, path)
-    records = tuple(_record(unit, path, fingerprint) for unit in units)
-    return Ingested(FileEntry(path, stamp, language, records), tuple(unit.passage for unit in units))
+    passages = tuple(unit.passage for unit in units)
+    keys = [vector_key(fingerprint, passage) for passage in passages]
+    return Ingested(FileEntry(path, stamp, language, from_units(units, path, keys)), passages)
 
 
 def ingest_buffer(data: bytes, language: str, path: str, stamp: FileStamp, fingerprint: str) -> Ingested:
@@ -53,18 +49,18 @@ def ingest_buffer(data: bytes, language: str, path: str, stamp: FileStamp, finge
     try:
         check_text(data, language)
     except Skip as skip:
-        return Ingested(FileEntry(path, stamp, language, (), str(skip)))
+        return Ingested(FileEntry(path, stamp, language, None, str(skip)))
     return ingest_text(data, language, path, stamp, fingerprint)
 
 
 def ingest_file(root: Path, found: Found, settings: Settings, fingerprint: str) -> Ingested:
     """Return what the index keeps of a file; one that is skipped keeps its stamp and the reason."""
     if found.reason is not None:
-        return Ingested(FileEntry(found.path, found.stamp, "", (), found.reason))
+        return Ingested(FileEntry(found.path, found.stamp, "", None, found.reason))
     try:
         data, language = read(root, found.path, settings)
     except Skip as skip:
-        return Ingested(FileEntry(found.path, found.stamp, "", (), str(skip)))
+        return Ingested(FileEntry(found.path, found.stamp, "", None, str(skip)))
     return ingest_text(data, language, found.path, found.stamp, fingerprint)
 
 
@@ -142,24 +138,3 @@ def _begin_worker() -> None:
             os._exit(1)
 
         threading.Thread(target=follow, daemon=True, name="sextant-follow-parent").start()
-
-
-def _record(unit: Unit, path: str, fingerprint: str) -> Record:
-    passage = unit.passage
-    return Record(
-        kind=unit.kind,
-        language=unit.language,
-        name=passage.name,
-        container=passage.container,
-        signature=passage.signature,
-        detail=_first_sentence(passage.documentation),
-        name_span=unit.name_span,
-        span=unit.span,
-        key=vector_key(fingerprint, passage),
-        bag=bag(passage, path),
-    )
-
-
-def _first_sentence(documentation: str) -> str:
-    sentence = " ".join(_SENTENCE.split(documentation.strip(), maxsplit=1)[0].split())
-    return sentence if len(sentence) <= _DETAIL else sentence[: _DETAIL - 1].rstrip() + "…"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,19 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from server.index import generation
+from server.index.columns import FileEntry, split_keys
 from server.index.ingest import Ingested
-from server.index.segment import FileEntry, Segment, build
+from server.index.segment import Segment, build
 from server.index.store import Store
 from server.index.vectors import VectorStore
-from server.types import Encoder, FileStamp, Passage, Vectors
+from server.types import Encoder, FileStamp, Passage
 
 COMPACT_MIN_UNITS = 2_000
 """A delta this small is never worth a new generation: merging it takes milliseconds."""
 COMPACT_SHARE = 0.1
 """Of the generation's units: past it the delta is folded into a new generation."""
+COMPACT_SHARE_BULK = 1.0
+"""The same during a first index, where each early generation is written in vain: doubling keeps that to one more."""
 _ENCODE_BATCH = 512
-_GLANCE = 0.05
-"""Seconds between two looks at the engine's queue while a generation is written."""
 _NO_STAMP = FileStamp(0, 0, 0)
 """Equals no file's stamp."""
 
@@ -50,7 +49,6 @@ class FolderLayers:
         self.stamps = self.store.stamps()
         self._delta: dict[str, FileEntry] = {}
         self._buffers: dict[str, FileEntry] = {}
-        self._recent: dict[bytes, Vectors] = {}
         self._base = self._load_base()
         self._delta_segment: Segment | None = None
         self._buffer_segment: Segment | None = None
@@ -71,7 +69,7 @@ class FolderLayers:
             self._delta[entry.path] = entry
             self.stamps[entry.path] = entry.stamp
         for path in gone:
-            self._delta[path] = FileEntry(path, _NO_STAMP, "", ())  # a claim without units
+            self._delta[path] = FileEntry(path, _NO_STAMP, "", None)  # a claim without units
             del self.stamps[path]
         self._delta_segment = None
 
@@ -89,9 +87,9 @@ class FolderLayers:
     def layers(self) -> tuple[Layer, ...]:
         """Return the layers, newest first, with their live rows computed from the order of claims (invariant 5)."""
         if self._buffer_segment is None:
-            self._buffer_segment = build(self._buffers.values(), self._vectors_of)
+            self._buffer_segment = build(self._buffers.values(), self._vectors.rows)
         if self._delta_segment is None:
-            self._delta_segment = build(self._delta.values(), self._vectors_of)
+            self._delta_segment = build(self._delta.values(), self._vectors.rows)
             self._reread_lost(self._delta_segment)
         return (
             _layer(self.root, self._buffer_segment, ()),
@@ -103,35 +101,39 @@ class FolderLayers:
         """Return saved files by language, skipped ones by reason, and the number of saved units."""
         return self.store.counts()
 
-    def wants_compaction(self) -> bool:
+    def wants_compaction(self, is_bulk: bool) -> bool:
         """Tell whether the delta has grown past what merging it on each save should cost."""
-        return self.delta_units > max(COMPACT_MIN_UNITS, COMPACT_SHARE * len(self._base[0]))
+        share = COMPACT_SHARE_BULK if is_bulk else COMPACT_SHARE
+        return self.delta_units > max(COMPACT_MIN_UNITS, share * len(self._base[0]))
 
     @property
     def delta_units(self) -> int:
         """Return how many units changed since the generation."""
-        return sum(len(entry.records) for entry in self._delta.values())
+        return sum(map(len, self._delta.values()))
 
-    def compact(self) -> Iterator[None]:
-        """Fold the delta into a new generation beside the running work, then publish it by one pointer (invariant 6).
+    def generation_writer(self) -> Callable[[], str]:
+        """Return a function that writes a generation of all that is committed when it runs, and returns its name.
 
-        The thread reads the stores through connections of its own; changes that are committed meanwhile have greater
-        sequence numbers and so stay in the delta.
+        It is for another thread: it reads through connections of its own. What is committed meanwhile has greater
+        sequence numbers and so stays in the delta.
         """
-        writing: Future[str] = Future()
+        home, vectors, encoder = self._home, self._vectors, self._encoder
 
-        def write() -> None:
+        def write() -> str:
+            store, own = Store(home, encoder.fingerprint), vectors.reopen()
             try:
-                writing.set_result(_write_generation(self._home, self._vectors, self._encoder))
-            except BaseException as problem:  # handed on to the waiting thread, which raises it
-                writing.set_exception(problem)
+                with store.reading():
+                    sequence = store.sequence()
+                    segment = build(store.entries(), own.rows)
+                return generation.write(home, segment, sequence, encoder.fingerprint)
+            finally:
+                store.close()
+                own.close()
 
-        # A daemon: the process may end in the middle; what it leaves behind is never pointed to.
-        threading.Thread(target=write, name="sextant-compact", daemon=True).start()
-        while not writing.done():
-            wait([writing], timeout=_GLANCE)
-            yield
-        name = writing.result()
+        return write
+
+    def adopt(self, name: str) -> None:
+        """Publish a generation by one pointer (invariant 6)."""
         self.store.put("generation", name)
         generation.remove_others(self._home, name)
         self._base = self._load_base()
@@ -148,70 +150,36 @@ class FolderLayers:
         """Map the current generation and put what changed since into the delta; without one, all is delta."""
         name = self.store.get("generation")
         loaded = generation.read(self._home, name, self._encoder.fingerprint) if name else None
-        base, sequence = loaded or (build((), self._vectors_of), 0)
+        base, sequence = loaded or (build((), self._vectors.rows), 0)
         self._delta = {entry.path: entry for entry in self.store.entries(after=sequence)}
         for path in base.paths:
             if path not in self.stamps:
-                self._delta[path] = FileEntry(path, _NO_STAMP, "", ())
-        held = (record.key for entry in self._buffers.values() for record in entry.records)
-        self._recent = {key: self._recent[key] for key in held}
+                self._delta[path] = FileEntry(path, _NO_STAMP, "", None)
         return base, sequence
 
     def _keep_vectors(self, batch: Sequence[Ingested]) -> None:
         """Encode what no store knows yet, once for equal passages."""
         passages: dict[bytes, Passage] = {}
         for ingested in batch:
-            for record, passage in zip(ingested.entry.records, ingested.passages, strict=True):
-                if record.key not in self._recent:
-                    passages[record.key] = passage
-        known = self._vectors.get(list(passages))
-        self._recent |= known
+            if ingested.entry.columns is not None:
+                passages.update(zip(ingested.entry.columns.key_list(), ingested.passages, strict=True))
+        known = self._vectors.known(list(passages))
         missing = [key for key in passages if key not in known]
         for start in range(0, len(missing), _ENCODE_BATCH):
             keys = missing[start : start + _ENCODE_BATCH]
             rows = self._encoder.encode([passages[key] for key in keys])
-            made = dict(zip(keys, rows, strict=True))
-            self._vectors.put(made)
-            self._recent |= made
+            self._vectors.put(dict(zip(keys, rows, strict=True)))
             self.encoded += len(keys)
-
-    def _vectors_of(self, keys: Sequence[bytes]) -> Vectors:
-        """Return the vectors of some keys; a lost one is zeros, and `_reread_lost` has its file read again."""
-        unknown = [key for key in keys if key not in self._recent]
-        return _rows(keys, {**self._recent, **self._vectors.get(unknown)} if unknown else self._recent, self._encoder)
 
     def _reread_lost(self, segment: Segment) -> None:
         """Forget the stamps of files whose vectors the shared store lost, so that the next scan reads them."""
-        empty = np.flatnonzero(~segment.vectors.any(axis=1)) if len(segment) else ()
-        keys = {row: segment.keys[row].tobytes() for row in empty}
-        known = self._vectors.get(list(keys.values()))  # a passage without a known word has zeros of its own
-        for number in {int(segment.file_of[row]) for row, key in keys.items() if key not in known}:
-            if segment.paths[number] in self.stamps:
-                self.stamps[segment.paths[number]] = _NO_STAMP
-
-
-def _write_generation(home: Path, vectors: VectorStore, encoder: Encoder) -> str:
-    """Write a generation of all that is committed now and return its name."""
-    store, own = Store(home, encoder.fingerprint), vectors.reopen()
-    try:
-        with store.reading():
-            sequence = store.sequence()
-            entries = list(store.entries())
-        segment = build(entries, lambda keys: _rows(keys, own.get(keys), encoder))
-        return generation.write(home, segment, sequence, encoder.fingerprint)
-    finally:
-        store.close()
-        own.close()
-
-
-def _rows(keys: Sequence[bytes], known: Mapping[bytes, Vectors], encoder: Encoder) -> Vectors:
-    """Return the vectors of some keys as a matrix, with zeros for the unknown ones."""
-    rows = np.zeros((len(keys), encoder.dimensions), dtype=np.float32)
-    for number, key in enumerate(keys):
-        vector = known.get(key)
-        if vector is not None:
-            rows[number] = vector
-    return rows
+        empty = np.flatnonzero(~segment.vectors.any(axis=1))
+        keys = split_keys(segment.keys[empty])
+        known = self._vectors.known(keys)  # a passage without a known word has zeros of its own
+        for row, key in zip(empty.tolist(), keys, strict=True):
+            path = segment.paths[segment.file_of[row]]
+            if key not in known and path in self.stamps:
+                self.stamps[path] = _NO_STAMP
 
 
 def _layer(folder: str, segment: Segment, claimed: Iterable[str]) -> Layer:

@@ -28,25 +28,25 @@ def pieces(text: bytes, within: Iterable[Range], level: int = 0) -> Iterator[Ran
         yield from zip(begins, [*begins[1:], end], strict=False)  # none begins: none ends
 
 
-def accept(known: Matches, piece: Matches, extent: Range, outermost: bool) -> None:
+def accept(text: bytes, known: Matches, piece: Matches, extent: Range, outermost: bool) -> None:
     """Add what was found in a piece that parses by itself without error to what the whole file said.
 
-    At the left margin the piece is right where both disagree: a function that reached into it was not closed.
+    What reaches into the piece from the same margin was not closed, and ends before it. At column 0 the piece is
+    right also where both disagree about what it holds.
     """
     begin, end = extent
     new = {found.name[0]: found for found in piece.found}
     if not any(found.is_unit for found in piece.found):
         return
+    margin = min(_column(text, found.start) for found in piece.found)
     kept: list[Found] = []
     for found in known.found:
         if begin <= found.name[0] < end:
             agrees = found.name[0] in new and found.end <= end
-            if agrees:
-                del new[found.name[0]]
-            elif outermost:
+            if outermost and not agrees:
                 continue
             new.pop(found.name[0], None)
-        elif outermost and found.is_unit and found.start < begin < found.end:
+        elif found.is_unit and _column(text, found.start) >= margin:
             _yield_to(found, extent)
         kept.append(found)
     known.found = [*kept, *new.values()]
@@ -60,8 +60,13 @@ def accept(known: Matches, piece: Matches, extent: Range, outermost: bool) -> No
 def _yield_to(found: Found, extent: Range) -> None:
     """Cut a unit that reaches into a piece which does not belong to it."""
     begin, end = extent
-    if found.name[0] >= end:
+    if found.start < end <= found.name[0]:
         found.start = end
-    else:
+    elif found.name[0] < begin < found.end:
         found.end = begin
         found.body = (min(found.body[0], begin), min(found.body[1], begin)) if found.body else None
+
+
+def _column(text: bytes, offset: int) -> int:
+    """Return the column of an offset."""
+    return offset - text.rfind(b"\n", 0, offset) - 1

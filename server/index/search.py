@@ -10,10 +10,11 @@ import numpy.typing as npt
 from pathspec import GitIgnoreSpec
 
 from server.index import rank
+from server.index.columns import name_hash
 from server.index.layers import Layer
 from server.index.lexical import idf, saturate, stem
 from server.index.question import Question
-from server.index.segment import Segment, name_hash
+from server.index.segment import Segment
 from server.types import CancelToken, Filter, Kind, Vectors
 
 CANDIDATES = 150

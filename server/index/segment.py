@@ -6,42 +6,15 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from server.index.lexical import Bag, term_hash
-from server.types import FileStamp, Kind, Span, Vectors
+from server.index.columns import KEY_BYTES, Columns, FileEntry, split_keys
+from server.types import Span, Vectors
 
-Array = npt.NDArray[np.generic]
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A unit as the index keeps it: all but its body."""
-
-    kind: Kind
-    language: str
-    name: str
-    container: str
-    signature: str
-    detail: str
-    name_span: Span
-    span: Span
-    key: bytes
-    """Content address of the vector: hash of the encoder's fingerprint and the passage (invariant 3)."""
-    bag: Bag
-
-
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """A file as the index keeps it; without records when it was skipped for `reason`."""
-
-    path: str
-    stamp: FileStamp
-    language: str
-    records: tuple[Record, ...]
-    reason: str | None = None
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -132,60 +105,49 @@ SEGMENT_ARRAYS = (
 """The array fields of a segment with their types, in the order a generation writes them."""
 
 
-def name_hash(name: str) -> int:
-    """Return the number under which exact names are found, whatever their case and underscores."""
-    return term_hash("\0name:" + name.replace("_", "").replace("-", "").casefold())
-
-
-def build(files: Iterable[FileEntry], vectors_of: Callable[[Sequence[bytes]], Vectors]) -> Segment:
-    """Build the segment of some files; `vectors_of` gives (n, dimensions) rows for n keys."""
-    ordered = sorted((file for file in files if file.records), key=lambda file: file.path)
-    records = [record for file in ordered for record in file.records]
-    languages = tuple(sorted({record.language for record in records}))
-    language_ids = {language: number for number, language in enumerate(languages)}
-    texts = [
-        json.dumps((r.name, r.container, r.signature, r.detail), ensure_ascii=True).encode("ascii") for r in records
-    ]
-    terms, term_ends, posting_rows, posting_weights = _invert([record.bag for record in records])
-    keys = [record.key for record in records]
+def build(files: Iterable[FileEntry], rows_of: Callable[[Sequence[bytes]], Vectors]) -> Segment:
+    """Build the segment of some files; `rows_of` gives (n, dimensions) vectors for n keys."""
+    ordered = sorted((file for file in files if len(file)), key=lambda file: file.path)
+    parts = [file.columns for file in ordered if file.columns is not None]
+    counts = [len(part) for part in parts]
+    languages = tuple(sorted({file.language for file in ordered}))
+    numbers = np.array([languages.index(file.language) for file in ordered], dtype=np.uint8)
+    keys = _join([part.keys for part in parts], np.uint8).reshape(-1, KEY_BYTES)
+    terms, term_ends, posting_rows, posting_weights = _invert(parts)
     return Segment(
         paths=tuple(file.path for file in ordered),
         languages=languages,
-        file_of=np.repeat(np.arange(len(ordered), dtype=np.int32), [len(file.records) for file in ordered]),
-        language_of=np.array([language_ids[record.language] for record in records], dtype=np.uint8),
-        kinds=np.array([record.kind for record in records], dtype=np.uint8),
-        spans=np.array([span_numbers(r.name_span) + span_numbers(r.span) for r in records], dtype=np.uint32).reshape(
-            len(records), 12
-        ),
-        text=np.frombuffer(b"".join(texts), dtype=np.uint8),
-        text_ends=np.cumsum([len(text) for text in texts], dtype=np.int64),
-        names=np.array([name_hash(record.name) for record in records], dtype=np.uint64),
-        lengths=np.array([record.bag.weights.sum(dtype=np.float64) for record in records], dtype=np.float32),
+        file_of=np.repeat(np.arange(len(ordered), dtype=np.int32), counts),
+        language_of=np.repeat(numbers, counts),
+        kinds=_join([part.kinds for part in parts], np.uint8),
+        spans=_join([part.spans for part in parts], np.uint32).reshape(-1, 12),
+        text=_join([part.text for part in parts], np.uint8),
+        text_ends=np.cumsum(_join([part.text_sizes for part in parts], np.uint32), dtype=np.int64),
+        names=_join([part.names for part in parts], np.uint64),
+        lengths=_join([part.lengths for part in parts], np.float32),
         terms=terms,
         term_ends=term_ends,
         posting_rows=posting_rows,
         posting_weights=posting_weights,
-        vectors=vectors_of(keys),
-        keys=np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(len(keys), 16),
+        vectors=rows_of(split_keys(keys)),
+        keys=keys,
     )
 
 
-def span_numbers(span: Span) -> tuple[int, int, int, int, int, int]:
-    """Return the six numbers of a span, in the order of its fields."""
-    return span.start, span.end, span.start_row, span.start_column, span.end_row, span.end_column
-
-
 def _invert(
-    bags: list[Bag],
+    parts: list[Columns],
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Turn bags by row into postings by term: terms, their ends, rows and weights."""
-    if not bags:
-        return (np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
-    hashes = np.concatenate([bag.hashes for bag in bags])
-    weights = np.concatenate([bag.weights for bag in bags])
-    rows = np.repeat(np.arange(len(bags), dtype=np.int32), [len(bag.hashes) for bag in bags])
+    """Turn terms by unit into postings by term: terms, where each one's postings end, rows and weights."""
+    hashes = _join([part.hashes for part in parts], np.uint64)
+    weights = _join([part.weights for part in parts], np.float32)
+    counts = _join([part.term_counts for part in parts], np.uint32)
+    rows = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     order = np.argsort(hashes, kind="stable")  # stable: rows stay ascending within a term
     hashes = hashes[order]
-    starts = np.flatnonzero(np.concatenate(([True], hashes[1:] != hashes[:-1]))) if len(hashes) else np.empty(0, int)
-    ends = np.append(starts[1:], len(hashes)).astype(np.int64) if len(starts) else np.empty(0, np.int64)
-    return hashes[starts], ends, rows[order], weights[order]
+    is_last = np.append(hashes[1:] != hashes[:-1], True) if len(hashes) else np.empty(0, np.bool_)
+    ends = np.flatnonzero(is_last) + 1
+    return hashes[ends - 1], ends.astype(np.int64), rows[order], weights[order]
+
+
+def _join(arrays: list[npt.NDArray[Number]], kind: type[Number]) -> npt.NDArray[Number]:
+    return np.concatenate(arrays) if arrays else np.empty(0, kind)

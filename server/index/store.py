@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
-import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from server.index.lexical import LEXICAL_VERSION, Bag
-from server.index.segment import FileEntry, Record, span_numbers
-from server.types import FileStamp, Kind, Span
+from server.index.columns import FileEntry, unpack
+from server.index.lexical import LEXICAL_VERSION
+from server.types import FileStamp
 
 FORMAT_VERSION = 1
 """See FORMAT.md; an index of another version is rebuilt."""
 
-_SPANS = struct.Struct("<12I")
+_REPLACE = (
+    "INSERT OR REPLACE INTO files(path, size, mtime_ns, inode, language, reason, units, columns, sequence)"
+    " VALUES (?,?,?,?,?,?,?,?,?)"
+)
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
-    id INTEGER PRIMARY KEY,
-    path TEXT NOT NULL UNIQUE,
+    path TEXT PRIMARY KEY,
     size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode TEXT NOT NULL,
     language TEXT NOT NULL,
     reason TEXT,
     units INTEGER NOT NULL,
+    columns BLOB,
     sequence INTEGER NOT NULL
 );
-CREATE TABLE units (
-    file INTEGER NOT NULL REFERENCES files(id) ON DELETE CASCADE,
-    position INTEGER NOT NULL,
-    kind INTEGER NOT NULL,
-    strings TEXT NOT NULL,
-    spans BLOB NOT NULL, key BLOB NOT NULL, hashes BLOB NOT NULL, weights BLOB NOT NULL,
-    PRIMARY KEY (file, position)
-) WITHOUT ROWID;
 """
 
 
@@ -102,29 +93,8 @@ class Store:
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             sequence = self.sequence() + 1
-            for path in deleted:
-                self._db.execute("DELETE FROM files WHERE path = ?", (path,))
-            for entry in entries:
-                self._db.execute("DELETE FROM files WHERE path = ?", (entry.path,))
-                stamp = entry.stamp
-                cursor = self._db.execute(
-                    "INSERT INTO files(path, size, mtime_ns, inode, language, reason, units, sequence)"
-                    " VALUES (?,?,?,?,?,?,?,?)",
-                    (
-                        entry.path,
-                        stamp.size,
-                        stamp.mtime_ns,
-                        str(stamp.inode),
-                        entry.language,
-                        entry.reason,
-                        len(entry.records),
-                        sequence,
-                    ),
-                )
-                self._db.executemany(
-                    "INSERT INTO units VALUES (?,?,?,?,?,?,?,?)",
-                    [_row(cursor.lastrowid, number, record) for number, record in enumerate(entry.records)],
-                )
+            self._db.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in deleted])
+            self._db.executemany(_REPLACE, [_row(entry, sequence) for entry in entries])
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('sequence', ?)", (str(sequence),))
         return sequence
 
@@ -144,13 +114,12 @@ class Store:
     def entries(self, after: int = 0) -> Iterator[FileEntry]:
         """Yield the files that changed after a sequence number, by path."""
         files = self._db.execute(
-            "SELECT id, path, size, mtime_ns, inode, language, reason FROM files WHERE sequence > ? ORDER BY path",
+            "SELECT path, size, mtime_ns, inode, language, columns, reason FROM files WHERE sequence > ? ORDER BY path",
             (after,),
-        ).fetchall()
-        for number, path, size, mtime, inode, language, reason in files:
-            units = self._db.execute("SELECT * FROM units WHERE file = ? ORDER BY position", (number,))
-            records = tuple(_record(language, unit) for unit in units)
-            yield FileEntry(path, FileStamp(size, mtime, int(inode)), language, records, reason)
+        )
+        for path, size, mtime, inode, language, columns, reason in files:
+            stamp = FileStamp(size, mtime, int(inode))
+            yield FileEntry(path, stamp, language, unpack(columns) if columns is not None else None, reason)
 
     def counts(self) -> tuple[dict[str, int], dict[str, int], int]:
         """Return indexed files by language, skipped files by reason, and the number of units."""
@@ -184,13 +153,12 @@ def peek(folder: Path) -> dict[str, Any]:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open a database in WAL mode, with cascading deletes."""
+    """Open a database in WAL mode."""
     db = sqlite3.connect(path, timeout=10.0, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode = WAL")
         # NORMAL: a power cut may lose the last changes, which the next scan finds again; it never damages the file.
         db.execute("PRAGMA synchronous = NORMAL")
-        db.execute("PRAGMA foreign_keys = ON")
     except sqlite3.Error:
         db.close()
         raise
@@ -213,35 +181,8 @@ def _is_environment(problem: Exception) -> bool:
     return any(word in str(problem) for word in ("locked", "readonly", "disk I/O", "full", "unable to open"))
 
 
-def _row(file: int | None, position: int, record: Record) -> tuple[object, ...]:
-    return (
-        file,
-        position,
-        int(record.kind),
-        json.dumps((record.name, record.container, record.signature, record.detail)),
-        _SPANS.pack(*span_numbers(record.name_span), *span_numbers(record.span)),
-        record.key,
-        record.bag.hashes.tobytes(),
-        record.bag.weights.tobytes(),
-    )
-
-
-def _record(language: str, row: Sequence[object]) -> Record:
-    _, _, kind, strings, spans, key, hashes, weights = row
-    assert isinstance(kind, int) and isinstance(strings, str)
-    assert isinstance(spans, bytes) and isinstance(key, bytes)
-    assert isinstance(hashes, bytes) and isinstance(weights, bytes)
-    name, container, signature, detail = json.loads(strings)
-    numbers = _SPANS.unpack(spans)
-    return Record(
-        Kind(kind),
-        language,
-        name,
-        container,
-        signature,
-        detail,
-        Span(*numbers[:6]),
-        Span(*numbers[6:]),
-        key,
-        Bag(np.frombuffer(hashes, np.uint64), np.frombuffer(weights, np.float32)),
-    )
+def _row(entry: FileEntry, sequence: int) -> tuple[object, ...]:
+    size, mtime, inode = entry.stamp.size, entry.stamp.mtime_ns, entry.stamp.inode
+    columns = entry.columns.pack() if entry.columns is not None else None
+    # The inode as text: Windows has some that do not fit SQLite's signed 64 bits.
+    return entry.path, size, mtime, str(inode), entry.language, entry.reason, len(entry), columns, sequence

@@ -24,7 +24,7 @@ _DEEPEST = 12
 _FEWEST_WORDS = 3
 """A remainder with fewer words than this beside its imports and comments says nothing."""
 
-_WORD = re.compile(r"[^\W\d]\w+")
+_WORD = re.compile(r"[^\W\d]\w*")
 _TOP = re.compile(
     rb"""(?:\#![^\n]*\n)?(?:\s|<\?php\b|<\?(?!\w)|declare\s*\([^)]*\)\s*;|['"]use\ strict['"];?)*\Z""", re.X
 )
@@ -281,8 +281,8 @@ class _Writer:
         return "".join(pieces)[:_LONGEST_BODY]
 
     def decoded(self, start: int, end: int) -> str:
-        """Return the text of a range, hardly more of it than a body may be long."""
-        return self.text[start : min(end, start + 4 * _LONGEST_BODY)].decode(errors="replace")
+        """Return the text of a range with \\n at its line ends, hardly more of it than a body may be long."""
+        return self.text[start : min(end, start + 4 * _LONGEST_BODY)].decode(errors="replace").replace("\r\n", "\n")
 
     def row(self, offset: int) -> int:
         """Return the row of an offset."""

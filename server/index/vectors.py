@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,18 +61,27 @@ class VectorStore:
         """Return a store of the same vectors with a connection of its own, for another thread."""
         return VectorStore(self._path.parent, self._path.stem, self._dimensions)
 
-    def get(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
-        """Return the known ones of some keys."""
-        found: dict[bytes, Vectors] = {}
-        wanted = list(dict.fromkeys(keys))
-        for start in range(0, len(wanted), _BATCH):
-            batch = wanted[start : start + _BATCH]
-            marks = ",".join("?" * len(batch))
-            for key, blob in self._db.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", batch):
-                vector = np.frombuffer(blob, np.float16)
-                if len(vector) == self._dimensions:  # anything else is a miss, not an error
-                    found[key] = vector.astype(np.float32)
-        return found
+    def known(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Return which of some keys have a vector."""
+        return {key for key, _ in self._select(keys)}
+
+    def rows(self, keys: Sequence[bytes]) -> Vectors:
+        """Return an (n, dimensions) array; the rows of unknown keys are zeros."""
+        places: dict[bytes, list[int]] = {}
+        for number, key in enumerate(keys):
+            places.setdefault(key, []).append(number)
+        rows = np.zeros((len(keys), self._dimensions), dtype=np.float32)
+        for key, blob in self._select(list(places)):
+            rows[places[key]] = np.frombuffer(blob, np.float16)
+        return rows
+
+    def _select(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        for start in range(0, len(keys), _BATCH):
+            batch = keys[start : start + _BATCH]
+            query = f"SELECT key, vector FROM vectors WHERE key IN ({','.join('?' * len(batch))})"
+            for key, blob in self._db.execute(query, batch):
+                if len(blob) == 2 * self._dimensions:  # anything else is a miss, not an error
+                    yield key, blob
 
     def put(self, vectors: Mapping[bytes, Vectors]) -> None:
         """Keep some vectors; a key that is there already stays as it is."""

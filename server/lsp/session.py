@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
@@ -94,11 +95,12 @@ class Session:
 
         engine = await self.tasks.run(lambda token: _make_engine(options, on_change, token))
         if self._closed:
-            engine.close()
+            return engine  # which was never started
         self._engine = engine
         for root in self.roots:
             engine.add_folder(root.real)
         self.documents.post_all()
+        engine.start()
         self._changed()
         return engine
 
@@ -127,8 +129,13 @@ class Session:
             if fresh:
                 engine.wait_idle(FRESH)
                 token.check()
+            # Asked before the snapshot is taken: a folder the engine has not got to is in neither.
+            known = {folder.root for folder in engine.status().folders}
             snapshot = engine.snapshot
-            return convert.search_result(ask(snapshot, token), snapshot.text, view)
+            found = ask(snapshot, token)
+            if any(root.real not in known for root in view.roots):
+                found = replace(found, is_incomplete=True)
+            return convert.search_result(found, snapshot.text, view)
 
         return await self.tasks.run(work)
 
@@ -202,9 +209,7 @@ def _make_engine(options: dict[str, Any], on_change: Callable[[], None], token: 
     for problem in problems:
         logger.warning("initializationOptions: %s", problem)
     token.check()
-    engine = Engine(settings, encoder.load(), config.data_dir(), on_change)
-    engine.start()
-    return engine
+    return Engine(settings, encoder.load(), config.data_dir(), on_change)
 
 
 def _log_failed_start(task: Future[Any] | asyncio.Task[Any]) -> None:

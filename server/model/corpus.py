@@ -1,4 +1,4 @@
-"""The corpus: git snapshots in, documented and undocumented units out, as one compressed JSON-lines file a repository."""
+"""The corpus: git snapshots in, units with and without documentation out, one file of JSON lines a repository."""
 
 from __future__ import annotations
 

@@ -26,6 +26,14 @@ _HELD_OUT = 20
 """One repository in so many is held out, by a hash of its name: always the same ones."""
 _SAME_QUESTION = 3
 """Units kept with one and the same question; the fourth "Returns the name" teaches nothing."""
+_PROSE = 3
+"""A unit whose documentation has a word counts as so many for the word: questions are prose."""
+_LOUDEST = 50
+"""Units that a rare word counts for at most while pieces are chosen."""
+_LETTERS = 300
+"""Single letters that are always pieces, so that hardly a word is unknown."""
+_LONGEST_WORD, _LONGEST_PIECE = 24, 8
+"""Characters of a rare word that are looked at, and of a piece."""
 _CHUNK = 4096
 """Texts counted at once."""
 _NAME, _DOCUMENTATION = FIELDS.index("name"), FIELDS.index("documentation")
@@ -99,35 +107,42 @@ def load(folder: Path, excluded: Excluded = Excluded(), only_held_out: bool = Fa
 
 def excluded(path: Path) -> Excluded:
     """Read a JSON list of Python functions that must not be trained on, nor their near duplicates."""
-    found = list(records((f"{number}.py", text.encode()) for number, text in enumerate(json.loads(path.read_text("utf-8")))))
+    found = list(
+        records((f"{number}.py", text.encode()) for number, text in enumerate(json.loads(path.read_text("utf-8"))))
+    )
     bodies = frozenset(digest(tokens.subtokens(record.body)) for record in found)
     return Excluded(bodies, frozenset(record.question for record in found if record.question))
 
 
 def learn_vocabulary(corpus: Corpus, size: int) -> Vocabulary:
-    """Choose the tokens: half the subtokens of most units, half the pieces that cut the others best."""
-    from tokenizers import Tokenizer, models, trainers  # noqa: PLC0415  a training dependency, not needed to serve
-
+    """Choose the tokens: half the subtokens of most units, half the pieces that the others are made of."""
     units: Counter[str] = Counter()
     homes: dict[str, str] = {}
     shared: set[str] = set()
     for record, repository in zip(corpus.records, corpus.repositories, strict=True):
         asked = set(tokens.subtokens(f"{record.question} {record.documentation}"))
-        for token in asked.union(
-            tokens.subtokens(f"{record.name} {record.container} {record.signature} {record.body}")
-        ):
-            units[token] += 3 if token in asked else 1  # questions are words of prose: they count for more
+        for token in asked.union(tokens.subtokens(f"{record.name} {record.container} {record.signature} {record.body}")):
+            units[token] += _PROSE if token in asked else 1
             if homes.setdefault(token, repository) != repository:
                 shared.add(token)
-    whole = [token for token, _ in units.most_common() if token in shared and not token.isdigit()][: size // 2]
-    rest = units - Counter(dict.fromkeys(whole, max(units.values(), default=0)))
-    learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=size - len(whole), limit_alphabet=200, continuing_subword_prefix=CONTINUATION, show_progress=False
-    )
-    learner.train_from_iterator((word for word, times in rest.items() for _ in range(min(times, 50))), trainer)
-    pieces = sorted(learner.get_vocab().items(), key=lambda item: item[1])
-    return Vocabulary(list(dict.fromkeys([*whole, *(piece for piece, _ in pieces)]))[:size])
+    ordered = sorted(units, key=lambda token: (-units[token], token))
+    whole = [token for token in ordered if token in shared and not token.isdigit()][: size // 2]
+    known = set(whole)
+    pieces = _pieces({token: times for token, times in units.items() if token not in known})
+    return Vocabulary(list(dict.fromkeys([*whole, *pieces]))[:size])
+
+
+def _pieces(words: dict[str, int]) -> list[str]:
+    """Return the pieces of words, those first that save most when words are cut at them."""
+    saved: Counter[str] = Counter()
+    for word, times in words.items():
+        weight = min(times, _LOUDEST)
+        for start in range(min(len(word), _LONGEST_WORD)):
+            for end in range(start + 1, min(len(word), start + _LONGEST_PIECE) + 1):
+                saved[f"{CONTINUATION * (start > 0)}{word[start:end]}"] += weight * (end - start - 1) + (end - start == 1)
+    letters = {piece: times for piece, times in saved.items() if len(piece.removeprefix(CONTINUATION)) == 1}
+    commonest = sorted(letters, key=lambda piece: (-letters[piece], piece))[:_LETTERS]
+    return commonest + sorted(saved, key=lambda piece: (-saved[piece], piece))
 
 
 def counted(corpus: Corpus, vocabulary: Vocabulary) -> Counted:
@@ -168,12 +183,11 @@ def bags(
     vocabulary: Vocabulary, records: Sequence[Record], parts: Callable[[Record], Iterable[tuple[int, str]]]
 ) -> Bags:
     """Count one text of every record."""
-    found = Bags(*(np.zeros(size, kind) for size, kind in ((1, np.int64), (0, np.int32), (0, np.uint8), (0, np.int32))))
     chunks = [
         count(vocabulary, [parts(record) for record in records[start : start + _CHUNK]])
-        for start in range(0, len(records), _CHUNK)
+        for start in range(0, max(1, len(records)), _CHUNK)
     ]
-    return joined(found, *chunks)
+    return joined(*chunks)
 
 
 def take(source: Bags, texts: npt.NDArray[np.int64], without: npt.NDArray[np.bool_] | None = None) -> Bags:

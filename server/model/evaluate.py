@@ -19,6 +19,7 @@ from rich.table import Table
 
 from server.index.extract import extract
 from server.model import data, encoder, tokens
+from server.model.corpus import Record
 from server.model.encoder import BagEncoder, Weights
 from server.types import FIELDS, Encoder, Kind, Passage
 
@@ -51,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m server.model.evaluate", description=main.__doc__)
     parser.add_argument("--model", type=Path, help="model folder (default: the base model)")
     parser.add_argument("--cosqa", type=Path, help="folder with cosqa-dev-500.json and cosqa-codes.json")
-    parser.add_argument("--pairs", type=Path, help="what server.model.corpus wrote; only held-out repositories are used")
+    parser.add_argument(
+        "--pairs", type=Path, help="what server.model.corpus wrote; only held-out repositories are used"
+    )
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     model = encoder.load(options.model)
@@ -76,21 +79,24 @@ def cosqa(model: BagEncoder, folder: Path) -> Quality:
 def held_out(model: BagEncoder, folder: Path) -> dict[str, Quality]:
     """Measure documentation against its undocumented code, by language and their mean."""
     _, corpus = data.load(folder, only_held_out=True).split()
-    by_language: dict[str, list[data.Record]] = defaultdict(list)
+    by_language: dict[str, list[Record]] = defaultdict(list)
     for record in corpus.records:
         if record.question:
             by_language[record.language].append(record)
     found: dict[str, Quality] = {}
     for language, records in sorted(by_language.items()):
         if len(records) >= _FEWEST:
-            np.random.default_rng(0).shuffle(records)  # type: ignore[arg-type]
-            found[language] = _mean([_round(model, part) for part in _rounds(records[:_MOST])])
+            order = np.random.default_rng(0).permutation(len(records))[:_MOST]
+            rounds = _rounds([records[number] for number in order])
+            found[language] = _mean([_round(model, part) for part in rounds])
     if found:
         found["all languages"] = _mean(list(found.values()), weighted=False)
     return found
 
 
-def measure(model: BagEncoder, questions: Sequence[str], passages: Sequence[Passage], own: npt.NDArray[np.int64]) -> Quality:
+def measure(
+    model: BagEncoder, questions: Sequence[str], passages: Sequence[Passage], own: npt.NDArray[np.int64]
+) -> Quality:
     """Rank passages for questions; passage own[i] is the answer to question i."""
     dense = cosines(model, questions, passages)
     lexical = bm25(questions, passages)
@@ -111,7 +117,8 @@ def mrr(scores: Scores, own: npt.NDArray[np.int64]) -> float:
 
 def cosines(model: Encoder, questions: Sequence[str], passages: Sequence[Passage]) -> Scores:
     """Return the cosine of every question with every passage."""
-    return np.stack([model.encode_query(question) for question in questions]) @ model.encode(passages).T
+    scores: Scores = np.stack([model.encode_query(question) for question in questions]) @ model.encode(passages).T
+    return scores
 
 
 def untrained(model: BagEncoder, passages: Sequence[Passage]) -> BagEncoder:
@@ -151,16 +158,14 @@ def python_passage(code: str) -> Passage:
     return units[0].passage if units else Passage(body=code)
 
 
-def _rounds(records: list[data.Record]) -> list[list[data.Record]]:
+def _rounds(records: list[Record]) -> list[list[Record]]:
     """Cut records into whole rounds of candidates; a language with fewer has one smaller round."""
     ends = range(_CANDIDATES, len(records) + 1, _CANDIDATES)
     return [records[end - _CANDIDATES : end] for end in ends] or [records]
 
 
-def _round(model: BagEncoder, records: list[data.Record]) -> Quality:
-    passages = [
-        Passage(record.name, record.container, record.signature, "", record.body) for record in records
-    ]
+def _round(model: BagEncoder, records: list[Record]) -> Quality:
+    passages = [Passage(record.name, record.container, record.signature, "", record.body) for record in records]
     return measure(model, [record.question for record in records], passages, np.arange(len(records)))
 
 
@@ -175,7 +180,8 @@ def _mean(parts: list[Quality], weighted: bool = True) -> Quality:
 def _standard(scores: Scores) -> Scores:
     """Return each question's scores with mean 0 and deviation 1, so that two kinds can be added."""
     spread = scores.std(axis=1, keepdims=True)
-    return (scores - scores.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)
+    standard: Scores = (scores - scores.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)
+    return standard
 
 
 def _table(found: dict[str, Quality]) -> Table:

@@ -30,10 +30,63 @@ _NOISE = re.compile(
     re.IGNORECASE,
 )
 _FOREIGN = frozenset(
-    ["der", "die", "das", "und", "nicht", "eine", "für", "le", "les", "des", "une", "est", "pour", "dans", "el", "los", "una", "para", "que", "del", "il", "per", "che", "non"]
+    [
+        "der",
+        "die",
+        "das",
+        "und",
+        "nicht",
+        "eine",
+        "für",
+        "le",
+        "les",
+        "des",
+        "une",
+        "est",
+        "pour",
+        "dans",
+        "el",
+        "los",
+        "una",
+        "para",
+        "que",
+        "del",
+        "il",
+        "per",
+        "che",
+        "non",
+    ]
 )
 _ENGLISH = frozenset(
-    ["the", "a", "an", "of", "to", "and", "in", "is", "for", "with", "by", "from", "if", "on", "that", "this", "it", "as", "be", "or", "not", "are", "when", "which", "at", "into", "all"]
+    [
+        "the",
+        "a",
+        "an",
+        "of",
+        "to",
+        "and",
+        "in",
+        "is",
+        "for",
+        "with",
+        "by",
+        "from",
+        "if",
+        "on",
+        "that",
+        "this",
+        "it",
+        "as",
+        "be",
+        "or",
+        "not",
+        "are",
+        "when",
+        "which",
+        "at",
+        "into",
+        "all",
+    ]
 )
 _WORD = re.compile(r"[^\W\d_]+")
 

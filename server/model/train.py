@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -97,8 +97,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(settings: Settings, corpus: Corpus, out: Path, teacher: Path | None = None) -> list[float]:
-    """Train on all of a corpus, write the model folder, and return the mean loss of every epoch."""
+def run(
+    settings: Settings,
+    corpus: Corpus,
+    out: Path,
+    teacher: Path | None = None,
+    after_epoch: Callable[[int], None] = lambda _: None,
+) -> list[float]:
+    """Train on all of a corpus, write the model folder, and return the mean loss of every epoch.
+
+    `after_epoch` is told how many epochs are in the checkpoint; what it raises stops the run.
+    """
     checkpoint = out.with_name(f"{out.name}.checkpoint")
     checkpoint.mkdir(parents=True, exist_ok=True)
     vocabulary = _vocabulary(settings, corpus, checkpoint)
@@ -111,6 +120,7 @@ def run(settings: Settings, corpus: Corpus, out: Path, teacher: Path | None = No
         losses.append(_epoch(settings, epoch, counted, lessons, network, optimizer))
         _log.info("epoch %d of %d: loss %.4f", epoch + 1, settings.epochs, losses[-1])
         _save(checkpoint, settings, network, optimizer, losses)
+        after_epoch(len(losses))
     encoder.save(out, vocabulary, network.weights())
     return losses
 
@@ -118,7 +128,9 @@ def run(settings: Settings, corpus: Corpus, out: Path, teacher: Path | None = No
 def start(settings: Settings, vocabulary: Vocabulary, counted: Counted, lessons: Lessons | None) -> Weights:
     """Return the weights that training starts from: the teacher's words, else random; common tokens count little."""
     random = np.random.default_rng(settings.seed)
-    rows = (random.standard_normal((len(vocabulary), settings.dimensions)) / np.sqrt(settings.dimensions)).astype(np.float32)
+    rows = (random.standard_normal((len(vocabulary), settings.dimensions)) / np.sqrt(settings.dimensions)).astype(
+        np.float32
+    )
     if lessons:
         for number, row in lessons.rows(vocabulary):
             rows[number] = row
@@ -138,7 +150,9 @@ def steps(settings: Settings, epoch: int, counted: Counted) -> Iterator[Step]:
     for number in random.permutation(len(whole)):
         rows, by_name = whole[number]
         masked = np.full(len(rows), True) if by_name else random.random(len(rows)) < settings.name_dropout
-        undocumented = random.random(len(rows)) < settings.documentation_dropout if by_name else np.full(len(rows), True)
+        undocumented = (
+            random.random(len(rows)) < settings.documentation_dropout if by_name else np.full(len(rows), True)
+        )
         yield Step(rows, by_name, masked, undocumented)
 
 
@@ -165,7 +179,9 @@ def _epoch(
             rate = (number + 1) / (now - started)
             left = (len(plan) - number - 1 + len(plan) * (settings.epochs - epoch - 1)) / rate
             speed, mean = rate * settings.batch, total / (number + 1)
-            _log.info("batch %d of %d: loss %.4f, %.0f pairs a second, %.0f s left", number + 1, len(plan), mean, speed, left)
+            _log.info(
+                "batch %d of %d: loss %.4f, %.0f pairs a second, %.0f s left", number + 1, len(plan), mean, speed, left
+            )
     return total / max(1, len(plan))
 
 

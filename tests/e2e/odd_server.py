@@ -51,6 +51,18 @@ def add(ls: server.SextantServer) -> None:
 
         return await ls.session.tasks.run(work)
 
+    @ls.feature("test/stuck")
+    async def _stuck(params: Any) -> Any:
+        def work(_: CancelToken) -> None:
+            Path(params.folder, "started-stuck").touch()
+            time.sleep(60)
+
+        return await ls.session.tasks.run(work)
+
+    @ls.feature("$/setTrace")
+    async def _slow_notification(params: Any) -> None:
+        await asyncio.sleep(60)
+
     @ls.feature("test/bug")
     async def _bug(params: Any) -> Any:
         raise KeyError(params.text)

@@ -54,6 +54,19 @@ def test_initialize_is_answered_soon(start: Start, workspace: Path) -> None:
     assert min(times) < 1.4, times
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM there")
+def test_a_terminated_server_ends_with_its_children(client: RawClient, tmp_path: Path) -> None:
+    client.initialize(many_files(tmp_path / "many", 1500))
+    client.result("sextant/indexStatus")
+    client.process.terminate()
+    assert client.process.wait(TIMEOUT) == 1
+    group = subprocess.run(["ps", "-A", "-o", "args"], capture_output=True, text=True, check=True).stdout
+    end = time.monotonic() + TIMEOUT
+    while str(tmp_path) in group and time.monotonic() < end:
+        group = subprocess.run(["ps", "-A", "-o", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(tmp_path) not in group
+
+
 def test_a_closed_standard_stream_is_no_endless_run(environment: dict[str, str]) -> None:
     command = f'exec "{sys.executable}" -m server serve <&- >&-'
     done = subprocess.run(["sh", "-c", command], env=environment, timeout=TIMEOUT, check=False, capture_output=True)

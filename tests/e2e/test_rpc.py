@@ -53,6 +53,7 @@ def test_cancel_stops_running_and_queued_work(odd: RawClient, tmp_path: Path) ->
     until(lambda: (tmp_path / "started-a").exists() and (tmp_path / "started-b").exists())
     odd.notify("$/cancelRequest", {"id": ids["queued"]})
     assert odd.answer(ids["queued"])["error"]["code"] == -32800
+    odd.send({"jsonrpc": "2.0", "id": ids["a"], "result": None})  # an answer to no question changes nothing
     odd.notify("$/cancelRequest", {"id": ids["a"]})
     assert odd.answer(ids["a"])["error"]["code"] == -32800
     until((tmp_path / "cancelled-a").exists)
@@ -82,6 +83,8 @@ def test_an_id_that_is_in_use_is_refused(odd: RawClient, tmp_path: Path) -> None
 def test_shutdown_cancels_what_is_running(odd: RawClient, tmp_path: Path) -> None:
     """Repair 3: pygls dies of a dictionary that changes while it walks over it."""
     ids = [odd.post("test/spin", {"folder": str(tmp_path), "name": str(number)}) for number in range(20)]
+    odd.notify("$/setTrace", {"value": "off"})  # runs for a minute; its future removes itself while it is cancelled
+    odd.notify("$/setTrace", {"value": "off"})
     until((tmp_path / "started-0").exists)
     assert odd.result("shutdown") is None
     for number in ids:
@@ -99,6 +102,19 @@ def test_the_end_of_input_ends_running_work(odd: RawClient, tmp_path: Path) -> N
     assert odd.process.wait(TIMEOUT) == 1
     assert time.monotonic() - started < 1.5
     assert (tmp_path / "cancelled-x").exists()
+
+
+@pytest.mark.parametrize("is_proper", [True, False])
+def test_a_thread_that_does_not_stop_is_left_behind(odd: RawClient, tmp_path: Path, is_proper: bool) -> None:
+    odd.post("test/stuck", {"folder": str(tmp_path)})
+    until((tmp_path / "started-stuck").exists)
+    started = time.monotonic()
+    if is_proper:
+        assert odd.shutdown() == 0
+    else:
+        odd.close_input()
+        assert odd.process.wait(TIMEOUT) == 1
+    assert time.monotonic() - started < 2.0
 
 
 def test_a_bug_is_an_error_without_inside(odd: RawClient) -> None:

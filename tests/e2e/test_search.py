@@ -394,7 +394,8 @@ def test_a_search_before_anything_is_indexed_is_incomplete(client: RawClient, tm
 
 def test_no_folder_at_all(client: RawClient) -> None:
     client.initialize()
-    assert client.search("anything") == []
+    result = client.result("sextant/search", {"query": "anything"})
+    assert (result["hits"], result["isIncomplete"], result["lowConfidence"]) == ([], False, True)
     assert client.result("sextant/indexStatus")["folders"] == []
     assert client.shutdown() == 0
 

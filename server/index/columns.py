@@ -1,0 +1,149 @@
+"""Columns: the units of one file as arrays, the shape in which they are stored, merged and searched."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from server.index.lexical import bag, term_hash
+from server.types import FileStamp, Span, Unit
+
+KEY_BYTES = 16
+_HEADER = struct.Struct("<4I")
+_SENTENCE_END = re.compile(r"[.!?](?= )")
+_DETAIL = 160
+"""Characters of documentation shown beside a hit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """n units with m terms in all and s bytes of strings."""
+
+    names: npt.NDArray[np.uint64]
+    """(n,) hash of the folded name."""
+    hashes: npt.NDArray[np.uint64]
+    """(m,) the terms of each unit, ascending within it."""
+    weights: npt.NDArray[np.float32]
+    """(m,)"""
+    lengths: npt.NDArray[np.float32]
+    """(n,) sum of a unit's weights."""
+    spans: npt.NDArray[np.uint32]
+    """(n, 12): name span, then whole span."""
+    term_counts: npt.NDArray[np.uint32]
+    """(n,)"""
+    text_sizes: npt.NDArray[np.uint32]
+    """(n,) bytes of each unit's JSON [name, container, signature, detail]."""
+    keys: npt.NDArray[np.uint8]
+    """(n, 16) content address of each vector: hash of the encoder's fingerprint and the passage (invariant 3)."""
+    kinds: npt.NDArray[np.uint8]
+    text: npt.NDArray[np.uint8]
+    """(s,)"""
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def key_list(self) -> list[bytes]:
+        """Return the keys as bytes."""
+        return split_keys(self.keys)
+
+    def pack(self) -> bytes:
+        """Return the columns as bytes, widest numbers first so that each array is aligned."""
+        header = _HEADER.pack(len(self.kinds), len(self.hashes), len(self.text), 0)
+        return header + b"".join(getattr(self, field).tobytes() for field, _, _ in _LAYOUT)
+
+
+_LAYOUT: tuple[tuple[str, type[np.generic], tuple[int, int, int]], ...] = (
+    ("names", np.uint64, (1, 0, 0)),
+    ("hashes", np.uint64, (0, 1, 0)),
+    ("weights", np.float32, (0, 1, 0)),
+    ("lengths", np.float32, (1, 0, 0)),
+    ("spans", np.uint32, (12, 0, 0)),
+    ("term_counts", np.uint32, (1, 0, 0)),
+    ("text_sizes", np.uint32, (1, 0, 0)),
+    ("keys", np.uint8, (KEY_BYTES, 0, 0)),
+    ("kinds", np.uint8, (1, 0, 0)),
+    ("text", np.uint8, (0, 0, 1)),
+)
+"""Field, type, and how many numbers it has for each of n, m and s."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file as the index keeps it; without columns when it was skipped for `reason` or is gone."""
+
+    path: str
+    stamp: FileStamp
+    language: str
+    columns: Columns | None
+    reason: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.columns) if self.columns is not None else 0
+
+
+def from_units(units: Sequence[Unit], path: str, keys: Sequence[bytes]) -> Columns:
+    """Return the columns of the units of a file, whose vectors have these keys."""
+    bags = [bag(unit.passage, path) for unit in units]
+    texts = [_strings(unit) for unit in units]
+    count = len(units)
+    return Columns(
+        names=np.array([name_hash(unit.passage.name) for unit in units], dtype=np.uint64),
+        hashes=np.concatenate([one.hashes for one in bags]) if bags else np.empty(0, np.uint64),
+        weights=np.concatenate([one.weights for one in bags]) if bags else np.empty(0, np.float32),
+        lengths=np.array([one.weights.sum(dtype=np.float64) for one in bags], dtype=np.float32),
+        spans=np.array([_numbers(u.name_span) + _numbers(u.span) for u in units], dtype=np.uint32).reshape(count, 12),
+        term_counts=np.array([len(one.hashes) for one in bags], dtype=np.uint32),
+        text_sizes=np.array([len(text) for text in texts], dtype=np.uint32),
+        keys=np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(count, KEY_BYTES),
+        kinds=np.array([unit.kind for unit in units], dtype=np.uint8),
+        text=np.frombuffer(b"".join(texts), dtype=np.uint8),
+    )
+
+
+def unpack(data: bytes) -> Columns:
+    """Return the columns that `pack` made bytes of; raises ValueError for any other bytes."""
+    if len(data) < _HEADER.size:
+        raise ValueError("the columns of a file are cut short")
+    *sizes, _ = _HEADER.unpack_from(data)
+    arrays = {}
+    offset = _HEADER.size
+    for field, kind, per in _LAYOUT:
+        count = sum(each * size for each, size in zip(per, sizes, strict=True))
+        array = np.frombuffer(data, kind, count, offset)
+        offset += array.nbytes
+        arrays[field] = array.reshape(-1, per[0]) if per[0] > 1 else array
+    return Columns(**arrays)
+
+
+def name_hash(name: str) -> int:
+    """Return the number under which exact names are found, whatever their case and underscores."""
+    return term_hash("\0name:" + name.replace("_", "").replace("-", "").casefold())
+
+
+def split_keys(keys: npt.NDArray[np.uint8]) -> list[bytes]:
+    """Return the rows of an (n, 16) array as bytes."""
+    data = keys.tobytes()
+    return [data[start : start + KEY_BYTES] for start in range(0, len(data), KEY_BYTES)]
+
+
+def _strings(unit: Unit) -> bytes:
+    passage = unit.passage
+    detail = _first_sentence(passage.documentation)
+    return json.dumps((passage.name, passage.container, passage.signature, detail), ensure_ascii=True).encode("ascii")
+
+
+def _first_sentence(documentation: str) -> str:
+    paragraph = " ".join(documentation.strip().split("\n\n", 1)[0].split())
+    end = _SENTENCE_END.search(paragraph)
+    sentence = paragraph[: end.end()] if end else paragraph
+    return sentence if len(sentence) <= _DETAIL else sentence[: _DETAIL - 1].rstrip() + "…"
+
+
+def _numbers(span: Span) -> tuple[int, int, int, int, int, int]:
+    return span.start, span.end, span.start_row, span.start_column, span.end_row, span.end_column

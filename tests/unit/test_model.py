@@ -1,0 +1,285 @@
+"""The encoder, its shipped weights, and the trainer that makes such weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from server.index.extract import extract
+from server.model import corpus, data, encoder, evaluate, prose, train
+from server.model.encoder import QUERY, BagEncoder, ModelError
+from server.model.network import BagNetwork, Batch
+from server.types import Kind, Passage
+
+SERVER = Path(__file__).parents[2] / "server"
+
+
+@pytest.fixture(scope="module")
+def base() -> BagEncoder:
+    return encoder.load()
+
+
+@pytest.fixture(scope="module")
+def passages() -> list[Passage]:
+    """The units of this project: real code with and without documentation."""
+    files = sorted(SERVER.rglob("*.py"))
+    found = [unit.passage for path in files for unit in extract(path.read_bytes(), "python", path.name)]
+    assert len(found) > 100
+    return found
+
+
+@pytest.fixture(scope="module")
+def pairs() -> data.Corpus:
+    """Training records cut from this project."""
+    files = [(str(path), path.read_bytes()) for path in sorted((SERVER / "model").glob("*.py"))]
+    found = list(corpus.records(files))
+    assert len(found) > 40
+    return data.Corpus(found, ["sextant"] * len(found))
+
+
+def test_torch_and_numpy_agree(base: BagEncoder, passages: list[Passage]) -> None:
+    texts = [enumerate(passage.fields()) for passage in passages] + [[(QUERY, "read a file that may be missing")]]
+    bags = encoder.count(base.vocabulary, [list(parts) for parts in texts])
+    with torch.no_grad():
+        expected = BagNetwork(base.weights, 0.05)(Batch.of(bags, torch.device("cpu"))).numpy()
+    found = base.sums(
+        [enumerate(passage.fields()) for passage in passages] + [[(QUERY, "read a file that may be missing")]]
+    )
+    assert np.abs(found - expected).max() < 1e-5
+
+
+def test_a_row_does_not_depend_on_its_neighbours(base: BagEncoder, passages: list[Passage]) -> None:
+    together = base.encode(passages)
+    backwards = base.encode(passages[::-1])[::-1]
+    alone = np.concatenate([base.encode([passage]) for passage in passages])
+    assert together.tobytes() == alone.tobytes() == backwards.tobytes()
+
+
+def test_rows_are_unit_vectors_that_float16_holds(base: BagEncoder, passages: list[Passage]) -> None:
+    vectors = base.encode(passages)
+    assert vectors.dtype == np.float32 and vectors.shape == (len(passages), base.dimensions)
+    assert np.array_equal(vectors, vectors.astype(np.float16).astype(np.float32))
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "   \n", "\0\0", "+-*/ ()[]{}", "\ud800", "日本語" * 3, "x" * 100_000, "1" * 5_000]
+)
+def test_odd_texts_give_finite_rows(base: BagEncoder, text: str) -> None:
+    vectors = np.stack([base.encode_query(text), base.encode([Passage(name=text, body=text)])[0]])
+    assert np.isfinite(vectors).all()
+    assert ((np.abs(np.linalg.norm(vectors, axis=1) - 1) < 2e-3) | (vectors == 0).all(axis=1)).all()
+
+
+def test_no_passages_and_unknown_words_give_no_direction(base: BagEncoder) -> None:
+    assert base.encode([]).shape == (0, base.dimensions)
+    assert not base.encode_query("").any() and not base.encode([Passage()]).any()
+    assert base.explain("", base.encode_query("send an email")) == []
+
+
+@pytest.mark.parametrize("text", ["send an email", "sendEmail send_email email", "how to parse parse parse JSON in Go"])
+def test_explanation_adds_up_to_the_cosine(base: BagEncoder, passages: list[Passage], text: str) -> None:
+    for vector in base.encode(passages[:20]):
+        why = base.explain(text, vector)
+        assert {word for word, _ in why} == set(text.split())
+        assert sum(weight for _, weight in why) == pytest.approx(float(base.encode_query(text) @ vector), abs=1e-6)
+
+
+MEANINGS = [
+    (
+        "send an email",
+        Passage("deliver", "Mailer", "def deliver(self, message)", "", "smtplib.SMTP(self.host).sendmail(message)"),
+        Passage("render", "Page", "def render(self, template)", "", "return template.format(**self.values)"),
+    ),
+    (
+        "remove duplicates from a list",
+        Passage("unique", "", "def unique(items)", "", "seen = set()\nreturn [x for x in items if not (x in seen)]"),
+        Passage("connect", "", "def connect(host, port)", "", "sock = socket.create_connection((host, port))"),
+    ),
+    (
+        "wait until the server is up",
+        Passage("poll_ready", "", "def poll_ready(url, timeout)", "", "while not ping(url):\n    time.sleep(0.1)"),
+        Passage("to_hex", "", "def to_hex(color)", "", "return '#%02x%02x%02x' % color"),
+    ),
+    (
+        "delete a directory and everything in it",
+        Passage("rmtree", "", "func rmtree(path string) error", "", "return os.RemoveAll(path)"),
+        Passage("median", "", "func median(values []float64) float64", "", "sort.Float64s(values); return values[n/2]"),
+    ),
+    (
+        "encrypt a password",
+        Passage("hashSecret", "", "function hashSecret(plain)", "", "return bcrypt.hash(plain, salt)"),
+        Passage("drawCircle", "", "function drawCircle(x, y, r)", "", "context.arc(x, y, r, 0, 2 * Math.PI)"),
+    ),
+    (
+        "run a shell command and capture its output",
+        Passage("execute", "", "def execute(argv)", "", "return subprocess.run(argv, stdout=PIPE).stdout.decode()"),
+        Passage("transpose", "", "def transpose(matrix)", "", "return list(zip(*matrix))"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("question", "right", "wrong"), MEANINGS, ids=[question for question, _, _ in MEANINGS])
+def test_shipped_weights_know_meanings(base: BagEncoder, question: str, right: Passage, wrong: Passage) -> None:
+    asked = base.encode_query(question)
+    near, far = base.encode([right, wrong]) @ asked
+    assert near > far + 0.05
+
+
+def test_documentation_in_own_words_is_found(base: BagEncoder, passages: list[Passage]) -> None:
+    """Each documented unit of this project, without its documentation, among all of them."""
+    known = [passage for passage in passages if prose.question(passage.documentation) and passage.body]
+    bare = [Passage(one.name, one.container, one.signature, "", one.body) for one in known]
+    questions = [prose.question(passage.documentation) for passage in known]
+    own = np.arange(len(known))
+    found = evaluate.mrr(evaluate.cosines(base, questions, bare), own)
+    assert found > 1.2 * evaluate.mrr(evaluate.cosines(evaluate.untrained(base, bare), questions, bare), own)
+
+
+def test_ties_count_against_the_answer() -> None:
+    assert evaluate.mrr(np.zeros((2, 4)), np.array([0, 1])) == 0.25
+    assert evaluate.mrr(np.eye(3), np.arange(3)) == 1.0
+
+
+def damaged_copy(folder: Path, file: str, data: bytes) -> Path:
+    folder.mkdir()
+    for name in (encoder.WEIGHTS_FILE, encoder.VOCABULARY_FILE):
+        (folder / name).write_bytes((SERVER / "model" / "base" / name).read_bytes())
+    (folder / file).write_bytes(data)
+    return folder
+
+
+def test_damaged_models_are_refused_with_a_reason(tmp_path: Path) -> None:
+    weights = (SERVER / "model" / "base" / encoder.WEIGHTS_FILE).read_bytes()
+    words = (SERVER / "model" / "base" / encoder.VOCABULARY_FILE).read_bytes()
+    cases = [
+        (encoder.WEIGHTS_FILE, b""),
+        (encoder.WEIGHTS_FILE, weights[: len(weights) // 2]),
+        (encoder.WEIGHTS_FILE, b"\xff" * 4096),
+        (encoder.VOCABULARY_FILE, b""),
+        (encoder.VOCABULARY_FILE, words[: len(words) // 2]),
+        (encoder.VOCABULARY_FILE, b"\xff\xfe" + words),
+        (encoder.VOCABULARY_FILE, words + words[:100]),
+    ]
+    for number, (file, content) in enumerate(cases):
+        with pytest.raises(ModelError, match="damaged"):
+            encoder.load(damaged_copy(tmp_path / str(number), file, content))
+    with pytest.raises(ModelError, match="No model can be read"):
+        encoder.load(tmp_path / "nowhere")
+
+
+def test_fingerprint_follows_weights_and_vocabulary(base: BagEncoder, tmp_path: Path) -> None:
+    copy = damaged_copy(
+        tmp_path / "same",
+        encoder.VOCABULARY_FILE,
+        (SERVER / "model" / "base" / encoder.VOCABULARY_FILE).read_bytes(),
+    )
+    assert encoder.load(copy).fingerprint == base.fingerprint
+    other = base.weights.fields.copy()
+    other[0] += 1
+    encoder.save(copy, base.vocabulary, encoder.Weights(base.weights.rows, base.weights.importance, other))
+    assert encoder.load(copy).fingerprint != base.fingerprint
+
+
+def test_serving_imports_neither_torch_nor_tokenizers() -> None:
+    code = (
+        "import sys; from server.model import encoder; encoder.load().encode_query('read a file');"
+        "sys.exit(','.join({'torch', 'tokenizers', 'ray', 'pygls'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=30, cwd=SERVER.parent
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_training_falls_and_resumes_to_the_same_result(pairs: data.Corpus, tmp_path: Path) -> None:
+    settings = train.Settings(dimensions=32, vocabulary=600, epochs=4, batch=16, threads=1)
+    losses = train.run(settings, pairs, tmp_path / "whole")
+    assert losses[-1] < 0.8 * losses[0]
+    with pytest.raises(KeyboardInterrupt):
+        train.run(settings, pairs, tmp_path / "broken", after_epoch=interrupt_after(2))
+    assert not (tmp_path / "broken").exists()
+    assert train.run(settings, pairs, tmp_path / "broken") == losses
+    for name in (encoder.WEIGHTS_FILE, encoder.VOCABULARY_FILE):
+        assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    trained = encoder.load(tmp_path / "broken")
+    assert trained.dimensions == 32 and trained.encode_query("read the weights").any()
+
+
+def interrupt_after(epochs: int) -> Callable[[int], None]:
+    def check(done: int) -> None:
+        if done == epochs:
+            raise KeyboardInterrupt
+
+    return check
+
+
+def test_a_checkpoint_of_other_settings_is_refused(pairs: data.Corpus, tmp_path: Path) -> None:
+    settings = {"dimensions": 16, "vocabulary": 500, "epochs": 1, "batch": 16, "threads": 1}
+    train.run(train.Settings(**settings), pairs, tmp_path / "model")
+    with pytest.raises(ValueError, match="other settings"):
+        train.run(train.Settings(**settings, seed=2), pairs, tmp_path / "model")
+
+
+def test_records_mask_names_and_drop_documentation(pairs: data.Corpus) -> None:
+    record = next(record for record in pairs.records if record.name == "held_out" and "bool" in record.signature)
+    assert record.question == "Tell whether a repository is kept from training"
+    assert "held_out" in record.signature and "held_out" not in data.masked(record).signature
+    counted = data.counted(pairs, encoder.load().vocabulary)
+    everything = np.arange(2 * len(counted))
+    bare = data.take(counted.passages, everything, np.full(len(everything), True))
+    documentation = 3
+    assert (counted.passages.fields == documentation).any() and not (bare.fields == documentation).any()
+    assert len(bare.starts) == len(counted.passages.starts)
+
+
+@pytest.mark.parametrize(
+    ("documentation", "question"),
+    [
+        ("Return the sum of two numbers.\n\n:param a: one", "Return the sum of two numbers"),
+        ("@brief  Opens `path` for {@link Reader} use\n@param path", "Opens path for Reader use"),
+        ('<summary>\nGets the <see cref="Name"/> of a user\n</summary>', "Gets the Name of a user"),
+        ("Gibt die Summe der Zahlen zurück und nicht das Produkt", ""),
+        ("TODO: write this up", ""),
+        ("返回两个数字的和", ""),
+        ("x = [1, 2, 3]; y = {4: 5}", ""),
+        ("Args:\n  a: one", ""),
+        ("Sort.", ""),
+    ],
+)
+def test_first_paragraph_becomes_a_question(documentation: str, question: str) -> None:
+    assert prose.question(documentation) == question
+
+
+def test_corpus_is_cut_from_a_git_snapshot(tmp_path: Path) -> None:
+    folder = tmp_path / "snapshots" / "someone+thing" / "repo"
+    folder.mkdir(parents=True)
+    (folder / "vendor").mkdir()
+    code = (SERVER / "model" / "vocabulary.py").read_bytes()
+    (folder / "vocabulary.py").write_bytes(code)
+    (folder / "vendor" / "copied.py").write_bytes(code.replace(b"Cache", b"Store"))
+    (folder / "again.py").write_bytes(code)
+    (folder / "made.py").write_bytes(b"# Code generated by a tool. DO NOT EDIT.\n" + code.replace(b"def ", b"def x"))
+    (folder / "broken.py").write_bytes(b"\xff\0\xfe def f(")
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        subprocess.run([*git, *command], check=True, capture_output=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    listed = [{"repository": "someone/thing", "commit": head, "licence": "MIT", "language": "python"}]
+    (tmp_path / "manifest.json").write_text(json.dumps(listed))
+    arguments = ["--manifest", tmp_path / "manifest.json", "--snapshots", tmp_path / "snapshots"]
+    arguments += ["--out", tmp_path / "pairs", "--processes", "1"]
+    assert corpus.main([str(argument) for argument in arguments]) == 0
+    found = corpus.read(tmp_path / "pairs" / "someone+thing.jsonl.gz")
+    expected = [
+        unit.passage.name for unit in extract(code, "python", "vocabulary.py") if unit.kind not in {Kind.MODULE}
+    ]
+    assert {record.name for record in found} <= set(expected) and len(found) == len({record.body for record in found})
+    assert "Return the token ids of one identifier or word" in {record.question for record in found}
