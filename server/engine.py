@@ -213,6 +213,7 @@ class Engine:
             raise problem
         if name is not None and root in self._folders:
             self._folders[root].adopt(name)
+            self._compact_if_due(self._folders[root])  # more may have come meanwhile
 
     def _guard(self, action: Callable[[], None]) -> None:
         """Run an action; whatever happens, the engine lives. The only broad catch outside the request handlers."""

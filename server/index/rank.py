@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from server.index.lexical import stem
 from server.model.tokens import split, words
@@ -53,11 +54,13 @@ def score(features: Features) -> float:
     return 0.5 + value / 2 if features.is_exact_name else value
 
 
+@lru_cache(maxsize=1 << 14)
 def is_test_path(path: str) -> bool:
     """Tell by its path whether code tests, shows or measures other code."""
     return _TEST_PATH.search(path) is not None
 
 
+@lru_cache(maxsize=1 << 14)
 def stems(text: str) -> frozenset[str]:
     """Return the stems of the words in a name or question."""
     return frozenset(stem(part) for word in words(text) for part in split(word))

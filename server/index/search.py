@@ -93,21 +93,21 @@ def find(
     by_stem = {stem(term): weight for term, weight in terms.idf.items()}
     most = terms.most
     scored = []
-    for number, row in places:
-        layer = layers[number]
+    for number, layer in enumerate(layers):
+        rows = sorted(row for other, row in places if other == number)
         segment = layer.segment
-        name = segment.strings(row)[0]
-        cosine = exact_cosine(segment.vectors[row], vector)
-        words = float(lexical[number][row]) / most if most else 0.0
-        features = rank.Features(
-            dense=max(cosine, 0.0),
-            lexical=words,
-            name=rank.name_overlap(name, wanted, by_stem),
-            is_exact_name=int(segment.names[row]) in wanted_names,
-            is_test=not question.wants_tests and rank.is_test_path(segment.paths[segment.file_of[row]]),
-            kind=Kind(int(segment.kinds[row])),
-        )
-        scored.append(Scored(layer, row, rank.score(features), cosine, words))
+        cosines = exact_cosines(segment.vectors[rows], vector)
+        for row, cosine in zip(rows, cosines, strict=True):
+            words = float(lexical[number][row]) / most if most else 0.0
+            features = rank.Features(
+                dense=max(cosine, 0.0),
+                lexical=words,
+                name=rank.name_overlap(segment.name(row), wanted, by_stem),
+                is_exact_name=int(segment.names[row]) in wanted_names,
+                is_test=not question.wants_tests and rank.is_test_path(segment.paths[segment.file_of[row]]),
+                kind=Kind(int(segment.kinds[row])),
+            )
+            scored.append(Scored(layer, row, rank.score(features), cosine, words))
     return sorted(scored, key=_order)[: question.limit]
 
 
@@ -139,12 +139,15 @@ def mask_of(layer: Layer, wanted: Filter) -> Mask:
     return mask
 
 
-def exact_cosine(left: Vectors, right: Vectors) -> float:
-    """Return a cosine that depends on the two vectors alone, not on the shape of the matrix they stand in.
+def exact_cosines(rows: Vectors, vector: Vectors) -> list[float]:
+    """Return the cosine of each row, which depends on row and vector alone, not on the matrix the row stands in.
 
-    Their components are float16 values, so that in float64 the products are exact and so is nearly every sum.
+    The components are float16 values (invariant 11), so that in float64 the products are exact and so is nearly
+    every sum.
     """
-    return float(round(float((left.astype(np.float64) * right.astype(np.float64)).sum()), 9))
+    products = rows.astype(np.float64) * vector.astype(np.float64)
+    cosines: list[float] = products.sum(axis=1).round(9).tolist()
+    return cosines
 
 
 def term_shares(segment: Segment, row: int, terms: Terms) -> dict[str, float]:

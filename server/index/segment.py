@@ -14,6 +14,7 @@ import numpy.typing as npt
 from server.index.columns import KEY_BYTES, Columns, FileEntry, split_keys
 from server.types import Span, Vectors
 
+_DECODER = json.JSONDecoder()
 Number = TypeVar("Number", bound=np.generic)
 
 
@@ -61,8 +62,16 @@ class Segment:
     def strings(self, row: int) -> tuple[str, str, str, str]:
         """Return name, container, signature and detail of a row."""
         start = int(self.text_ends[row - 1]) if row else 0
-        name, container, signature, detail = json.loads(self.text[start : int(self.text_ends[row])].tobytes())
+        text = self.text[start : int(self.text_ends[row])].tobytes().decode("ascii")
+        name, container, signature, detail = json.loads(text)
         return name, container, signature, detail
+
+    def name(self, row: int) -> str:
+        """Return the name of a row."""
+        start = int(self.text_ends[row - 1]) if row else 0
+        text = self.text[start : int(self.text_ends[row])].tobytes().decode("ascii")
+        name, _ = _DECODER.raw_decode(text, 1)  # the row begins with `["name"`
+        return str(name)
 
     def row_spans(self, row: int) -> tuple[Span, Span]:
         """Return the span of the name and of the whole definition."""

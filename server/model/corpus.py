@@ -10,7 +10,6 @@ import logging
 import re
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -64,6 +63,8 @@ class Record:
     question: str
     """Its first paragraph as plain prose, or empty where that cannot stand for a question."""
     body: str
+    digest: str
+    """Equal for near duplicates."""
 
 
 _SKIPPED = re.compile(
@@ -122,7 +123,7 @@ def write(path: Path, records: Iterable[Record]) -> None:
 
 def records(files: Iterable[tuple[str, bytes]], settings: Settings = Settings()) -> Iterator[Record]:
     """Yield the records of one repository's (path, content) pairs, without near duplicates."""
-    seen: set[bytes] = set()
+    seen: set[str] = set()
     taken = tests = 0
     for path, data in files:
         language = language_of(path, data[:_HEAD])
@@ -130,21 +131,22 @@ def records(files: Iterable[tuple[str, bytes]], settings: Settings = Settings())
         if not language or _unfit(data) or (testing and tests >= settings.test_share * settings.units):
             continue
         for unit in extract(data, language, path):
-            record = _record(unit)
-            if unit.kind not in _KINDS or not settings.tokens[0] <= len(bag := tokens.subtokens(record.body)):
+            bag = tokens.subtokens(unit.passage.body)
+            if unit.kind not in _KINDS or not settings.tokens[0] <= len(bag) <= settings.tokens[1]:
                 continue
-            if len(bag) > settings.tokens[1] or (key := digest(bag)) in seen:
+            record = _record(unit, _digest(bag))
+            if record.digest in seen:
                 continue
-            seen.add(key)
+            seen.add(record.digest)
             yield record
             taken, tests = taken + 1, tests + testing
             if taken >= settings.units:
                 return
 
 
-def digest(bag: Sequence[str]) -> bytes:
-    """Name a multiset of tokens: equal for bodies that differ in layout, comments' punctuation or order only."""
-    return hashlib.blake2b(repr(sorted(Counter(bag).items())).encode(), digest_size=8).digest()
+def _digest(bag: Sequence[str]) -> str:
+    """Name a multiset of tokens: equal for bodies that differ in layout, punctuation or order only."""
+    return hashlib.blake2b(" ".join(sorted(bag)).encode(), digest_size=8).hexdigest()
 
 
 def _cut(task: tuple[Source, Path, Path]) -> tuple[str, int, int]:
@@ -194,7 +196,7 @@ def _unfit(data: bytes) -> bool:
     return b"\0" in data or len(data) / lines > _LINE or bool(_GENERATED.search(data, 0, _HEAD))
 
 
-def _record(unit: Unit) -> Record:
+def _record(unit: Unit, digest: str) -> Record:
     passage = unit.passage
     return Record(
         language=unit.language,
@@ -205,6 +207,7 @@ def _record(unit: Unit) -> Record:
         documentation=passage.documentation,
         question=prose.question(passage.documentation.removeprefix(f"{passage.name} ")),  # Go: "Foo returns ..."
         body=passage.body,
+        digest=digest,
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.model import tokens
-from server.model.corpus import Record, digest, read, records
+from server.model.corpus import Record, read, records
 from server.model.encoder import QUERY, Bags, count
 from server.model.vocabulary import CONTINUATION, Vocabulary
 from server.types import FIELDS, Passage
@@ -62,7 +62,7 @@ class Corpus:
 class Excluded:
     """What must not be trained on: bodies by digest, questions by text."""
 
-    bodies: frozenset[bytes] = field(default_factory=frozenset)
+    bodies: frozenset[str] = field(default_factory=frozenset)
     questions: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -95,10 +95,9 @@ def load(folder: Path, excluded: Excluded = Excluded(), only_held_out: bool = Fa
         if only_held_out and not held_out(repository):
             continue
         for record in read(path):
-            key = digest(tokens.subtokens(record.body))
             asked[record.question] += bool(record.question)
-            if key not in bodies and asked[record.question] <= _SAME_QUESTION:
-                bodies.add(key)
+            if record.digest not in bodies and asked[record.question] <= _SAME_QUESTION:
+                bodies.add(record.digest)
                 corpus.records.append(record)
                 corpus.repositories.append(repository)
     _log.info("%d units of %d repositories", len(corpus.records), len(set(corpus.repositories)))
@@ -110,7 +109,7 @@ def excluded(path: Path) -> Excluded:
     found = list(
         records((f"{number}.py", text.encode()) for number, text in enumerate(json.loads(path.read_text("utf-8"))))
     )
-    bodies = frozenset(digest(tokens.subtokens(record.body)) for record in found)
+    bodies = frozenset(record.digest for record in found)
     return Excluded(bodies, frozenset(record.question for record in found if record.question))
 
 
@@ -121,7 +120,9 @@ def learn_vocabulary(corpus: Corpus, size: int) -> Vocabulary:
     shared: set[str] = set()
     for record, repository in zip(corpus.records, corpus.repositories, strict=True):
         asked = set(tokens.subtokens(f"{record.question} {record.documentation}"))
-        for token in asked.union(tokens.subtokens(f"{record.name} {record.container} {record.signature} {record.body}")):
+        for token in asked.union(
+            tokens.subtokens(f"{record.name} {record.container} {record.signature} {record.body}")
+        ):
             units[token] += _PROSE if token in asked else 1
             if homes.setdefault(token, repository) != repository:
                 shared.add(token)
@@ -139,7 +140,9 @@ def _pieces(words: dict[str, int]) -> list[str]:
         weight = min(times, _LOUDEST)
         for start in range(min(len(word), _LONGEST_WORD)):
             for end in range(start + 1, min(len(word), start + _LONGEST_PIECE) + 1):
-                saved[f"{CONTINUATION * (start > 0)}{word[start:end]}"] += weight * (end - start - 1) + (end - start == 1)
+                saved[f"{CONTINUATION * (start > 0)}{word[start:end]}"] += weight * (end - start - 1) + (
+                    end - start == 1
+                )
     letters = {piece: times for piece, times in saved.items() if len(piece.removeprefix(CONTINUATION)) == 1}
     commonest = sorted(letters, key=lambda piece: (-letters[piece], piece))[:_LETTERS]
     return commonest + sorted(saved, key=lambda piece: (-saved[piece], piece))

@@ -90,7 +90,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     settings = Settings(**{name: getattr(options, f"set_{name}") for name in asdict(defaults)})
-    torch.set_num_threads(settings.threads)
     excluded = data.excluded(options.exclude) if options.exclude else data.Excluded()
     corpus, _ = data.load(options.pairs, excluded).split()
     run(settings, corpus, options.out, options.teacher)
@@ -108,6 +107,7 @@ def run(
 
     `after_epoch` is told how many epochs are in the checkpoint; what it raises stops the run.
     """
+    torch.set_num_threads(settings.threads)
     checkpoint = out.with_name(f"{out.name}.checkpoint")
     checkpoint.mkdir(parents=True, exist_ok=True)
     vocabulary = _vocabulary(settings, corpus, checkpoint)

@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from lsprotocol.types import ConfigurationParams
 
 from server.lsp.server import SextantServer, create
-from tests.e2e.conftest import Start
+from tests.e2e.conftest import SOURCES, Start, environment_of, write
 from tests.e2e.raw import TIMEOUT, RawClient, frame
 
 ODD = [sys.executable, "-m", "tests.e2e.odd_server"]
@@ -28,6 +28,16 @@ def odd(start: Start, workspace: Path) -> RawClient:
     return client
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RawClient]:
+    """One such server for the tests that leave it as it was."""
+    home = tmp_path_factory.mktemp("odd")
+    client = RawClient(ODD, environment_of(home), home / "server.log")
+    client.initialize(write(home / "workspace", SOURCES))
+    yield client
+    client.kill()
+
+
 def until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + TIMEOUT
     while not condition():
@@ -35,49 +45,48 @@ def until(condition: Callable[[], bool]) -> None:
         threading.Event().wait(0.01)
 
 
-def test_whoever_prints_reaches_the_log_and_not_the_protocol(odd: RawClient) -> None:
-    number = odd.post("test/print", {})
-    following = odd.post("test/inFlight", {})  # these bytes belong to the server, not to a child that reads
-    assert odd.answer(number)["result"] == [0, 0]
-    assert "result" in odd.answer(following)
-    assert odd.shutdown() == 0
-    assert odd.broken is None
-    log = odd.log()
+def test_whoever_prints_reaches_the_log_and_not_the_protocol(shared: RawClient) -> None:
+    number = shared.post("test/print", {})
+    following = shared.post("test/inFlight", {})  # these bytes belong to the server, not to a child that reads
+    assert shared.answer(number)["result"] == [0, 0]
+    assert "result" in shared.answer(following)
+    assert shared.broken is None
+    log = shared.log()
     for source in ("print", "the first stdout", "the descriptor", "C", "a child", "a shell"):
         assert f"from {source}\n" in log
 
 
-def test_cancel_stops_running_and_queued_work(odd: RawClient, tmp_path: Path) -> None:
+def test_cancel_stops_running_and_queued_work(shared: RawClient, tmp_path: Path) -> None:
     """Two requests run, one waits for a thread; each is cancelled, and only its own."""
-    ids = {name: odd.post("test/spin", {"folder": str(tmp_path), "name": name}) for name in ("a", "b", "queued")}
+    ids = {name: shared.post("test/spin", {"folder": str(tmp_path), "name": name}) for name in ("a", "b", "queued")}
     until(lambda: (tmp_path / "started-a").exists() and (tmp_path / "started-b").exists())
-    odd.notify("$/cancelRequest", {"id": ids["queued"]})
-    assert odd.answer(ids["queued"])["error"]["code"] == -32800
-    odd.send({"jsonrpc": "2.0", "id": ids["a"], "result": None})  # an answer to no question changes nothing
-    odd.notify("$/cancelRequest", {"id": ids["a"]})
-    assert odd.answer(ids["a"])["error"]["code"] == -32800
+    shared.notify("$/cancelRequest", {"id": ids["queued"]})
+    assert shared.answer(ids["queued"])["error"]["code"] == -32800
+    shared.send({"jsonrpc": "2.0", "id": ids["a"], "result": None})  # an answer to no question changes nothing
+    shared.notify("$/cancelRequest", {"id": ids["a"]})
+    assert shared.answer(ids["a"])["error"]["code"] == -32800
     until((tmp_path / "cancelled-a").exists)
     assert not (tmp_path / "cancelled-b").exists()
-    odd.notify("$/cancelRequest", {"id": ids["b"]})
-    assert odd.answer(ids["b"])["error"]["code"] == -32800
+    shared.notify("$/cancelRequest", {"id": ids["b"]})
+    assert shared.answer(ids["b"])["error"]["code"] == -32800
     until((tmp_path / "cancelled-b").exists)
-    assert odd.search("delay") is not None  # both threads are free again
+    assert shared.search("delay") is not None  # both threads are free again
     assert not (tmp_path / "started-queued").exists()
-    assert all(len(odd.answers(number)) == 1 for number in ids.values())
+    assert all(len(shared.answers(number)) == 1 for number in ids.values())
 
 
-def test_an_id_that_is_in_use_is_refused(odd: RawClient, tmp_path: Path) -> None:
+def test_an_id_that_is_in_use_is_refused(shared: RawClient, tmp_path: Path) -> None:
     request = {"jsonrpc": "2.0", "id": "twice", "method": "test/spin", "params": {"folder": str(tmp_path), "name": "x"}}
-    odd.send(request)
+    shared.send(request)
     until((tmp_path / "started-x").exists)
-    odd.send({**request, "method": "test/inFlight"})
-    assert odd.answer("twice")["error"]["code"] == -32600
-    odd.notify("$/cancelRequest", {"id": "twice"})
+    shared.send({**request, "method": "test/inFlight"})
+    assert shared.answer("twice")["error"]["code"] == -32600
+    shared.notify("$/cancelRequest", {"id": "twice"})
     until((tmp_path / "cancelled-x").exists)
-    odd.result("test/inFlight", {})
-    assert [each["error"]["code"] for each in odd.answers("twice")] == [-32600, -32800]
-    odd.send({**request, "method": "test/inFlight"})  # free again
-    odd.wait(lambda each: each.get("id") == "twice" and each.get("result") == 1)
+    shared.result("test/inFlight", {})
+    assert [each["error"]["code"] for each in shared.answers("twice")] == [-32600, -32800]
+    shared.send({**request, "method": "test/inFlight"})  # free again
+    shared.wait(lambda each: each.get("id") == "twice" and each.get("result") == 1)
 
 
 def test_shutdown_cancels_what_is_running(odd: RawClient, tmp_path: Path) -> None:
@@ -117,32 +126,32 @@ def test_a_thread_that_does_not_stop_is_left_behind(odd: RawClient, tmp_path: Pa
     assert time.monotonic() - started < 2.0
 
 
-def test_a_bug_is_an_error_without_inside(odd: RawClient) -> None:
+def test_a_bug_is_an_error_without_inside(shared: RawClient) -> None:
     """Repair 14: pygls sends the traceback as `data`, and shows a failed notification to the user."""
-    error = odd.request("test/bug", {"text": "SECRET"})["error"]
+    error = shared.request("test/bug", {"text": "SECRET"})["error"]
     assert error["code"] == -32603
     assert set(error) == {"code", "message"}
     assert "SECRET" not in error["message"]
-    odd.notify("test/bug", {"text": "SECRET"})
-    odd.result("test/inFlight", {})
-    assert not odd.notifications("window/showMessage")
-    assert "SECRET" not in odd.log()
-    assert "odd_server.py" in odd.log()  # where it happened
+    shared.notify("test/bug", {"text": "SECRET"})
+    shared.result("test/inFlight", {})
+    assert not shared.notifications("window/showMessage")
+    assert "SECRET" not in shared.log()
+    assert "odd_server.py" in shared.log()  # where it happened
 
 
 @pytest.mark.parametrize("is_nan", [True, False])
-def test_an_answer_that_cannot_be_written_is_an_error(odd: RawClient, is_nan: bool) -> None:
+def test_an_answer_that_cannot_be_written_is_an_error(shared: RawClient, is_nan: bool) -> None:
     """Repair 5: pygls logs and drops it."""
-    assert odd.code("test/unwritable", {"nan": is_nan}) == -32603
+    assert shared.code("test/unwritable", {"nan": is_nan}) == -32603
 
 
-def test_notifications_leave_nothing_behind(odd: RawClient) -> None:
+def test_notifications_leave_nothing_behind(shared: RawClient) -> None:
     """Repair 2: pygls keeps a future of each for ever."""
     uri = "untitled:a"
-    odd.open(uri, "x")
+    shared.open(uri, "x")
     for number in range(300):
-        odd.change(uri, {"text": f"x = {number}"}, version=number + 2)
-    assert odd.result("test/inFlight", {}) == 1  # itself
+        shared.change(uri, {"text": f"x = {number}"}, version=number + 2)
+    assert shared.result("test/inFlight", {}) == 1  # itself
 
 
 class Inside:

@@ -278,7 +278,7 @@ def test_no_progress_for_a_client_without(client: RawClient, tmp_path: Path) -> 
 
 
 def test_shutdown_ends_the_progress(client: RawClient, tmp_path: Path) -> None:
-    client.initialize(many_files(tmp_path / "many", 2000), capabilities=EDITORS["vscode"])
+    client.initialize(many_files(tmp_path / "many", 800), capabilities=EDITORS["vscode"])
     client.wait(lambda each: each.get("method") == "$/progress")
     assert client.shutdown() == 0
     kinds = [each["value"]["kind"] for each in client.notifications("$/progress")]
@@ -385,7 +385,7 @@ def test_a_byte_order_mark(editor: RawClient, workspace: Path, shown: str) -> No
 
 
 def test_a_search_before_anything_is_indexed_is_incomplete(client: RawClient, tmp_path: Path) -> None:
-    client.initialize(many_files(tmp_path / "many", 1000))
+    client.initialize(many_files(tmp_path / "many"))
     result = client.result("sextant/search", {"query": "add"})
     assert result["isIncomplete"] is True
     client.wait_ready()

@@ -74,11 +74,11 @@ def answers(engine: Engine, root: Path) -> list[SearchResult | str]:
     found.append(snapshot.similar(Similar(text="def mail(to):\n    smtp.deliver(to)\n", language="python"), token))
     for path in PATHS:
         data = snapshot.text(str(root), path)
-        if data and snapshot.layers and any(len(layer.segment.rows_of(path)) for layer in snapshot.layers):
+        if data:
             place = Similar(path=str(root / path), start=len(data) // 2, end=len(data) // 2, explain=True)
             try:
                 found.append(snapshot.similar(place, token))
-            except QuestionError as problem:  # the middle of the file lies between its functions
+            except QuestionError as problem:  # not indexed, or its middle lies between two functions
                 found.append(str(problem))
     return [result if isinstance(result, str) else replace(result, generation=0) for result in found]
 
