@@ -22,6 +22,7 @@ Queries use no predicates (#eq? and the like): the binding would fetch their tex
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Iterable
 
@@ -39,6 +40,8 @@ _BUDGET = 2.0
 
 Not seconds of the clock: a busy machine must not change what is found.
 """
+_MEMORY = 500_000_000
+"""Bytes the process may grow by while a file is parsed; a real one of a megabyte needs a tenth of it."""
 _CHUNK = 1 << 16
 """Bytes the parser is given at a time; larger ones are not faster."""
 _COSTLIEST = 500_000_000
@@ -75,6 +78,20 @@ _KINDS = {
 }
 
 _Captures = dict[str, list[Node]]
+
+if sys.platform == "win32":  # has no cheap way to ask
+
+    def _peak() -> int:
+        return 0
+
+else:
+    import resource
+
+    _UNIT = 1 if sys.platform == "darwin" else 1024
+
+    def _peak() -> int:
+        """Return the most bytes this process has held so far."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
 
 
 def extract(data: bytes, language: str, path: str) -> tuple[Unit, ...]:
@@ -131,11 +148,12 @@ def _parse(text: bytes, language: str, ranges: list[Range], deadline: float) -> 
     # Points are not read anywhere, so they need not be right.
     included = [ParsedRange(Point(0, 0), Point(0, 0), start, end) for start, end in ranges]
     parser = Parser(grammar_of(language), included_ranges=included)
+    peak = _peak() + _MEMORY
     try:
         # Only the form that reads through a callback can be stopped.
         return parser.parse(
             lambda offset, _point: text[offset : offset + _CHUNK],
-            progress_callback=lambda _offset, _has_error: time.thread_time() > deadline,
+            progress_callback=lambda _offset, _has_error: time.thread_time() > deadline or _peak() > peak,
         )
     except ValueError:  # stopped
         return None
