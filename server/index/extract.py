@@ -129,7 +129,8 @@ def _matches(text: bytes, language: str) -> Matches:
         for piece in pieces(text, spoiled, level):
             if piece == whole or time.thread_time() > deadline:
                 continue
-            tree = _parse(text, language, [*prologue, piece], deadline)
+            ranges = [*(before for before in prologue if before[1] <= piece[0]), piece]
+            tree = _parse(text, language, ranges, deadline)
             if tree is None or tree.root_node.has_error:
                 broken.append(piece)
             elif (alone := _query(text, language, tree, deadline)) is not None:

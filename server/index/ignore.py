@@ -79,7 +79,10 @@ class IgnoreRules:
         return specs
 
     def _is_foreign(self, path: str) -> bool:
-        return any((self._root / path / mark).exists() for mark in _FOREIGN_MARKS)
+        try:
+            return any((self._root / path / mark).exists() for mark in _FOREIGN_MARKS)
+        except OSError:  # not readable; the walk reports that
+            return False
 
 
 def _decides(spec: GitIgnoreSpec, path: str) -> bool | None:

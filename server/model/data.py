@@ -30,10 +30,9 @@ _PROSE = 3
 """A unit whose documentation has a word counts as so many for the word: questions are prose."""
 _LOUDEST = 50
 """Units that a rare word counts for at most while pieces are chosen."""
-_LETTERS = 300
-"""Single letters that are always pieces, so that hardly a word is unknown."""
-_LONGEST_WORD, _LONGEST_PIECE = 24, 8
-"""Characters of a rare word that are looked at, and of a piece."""
+_LETTERS = 200
+"""Single letters that are pieces, so that hardly a word is unknown."""
+_UNKNOWN = "[UNK]"
 _CHUNK = 4096
 """Texts counted at once."""
 _NAME, _DOCUMENTATION = FIELDS.index("name"), FIELDS.index("documentation")
@@ -114,7 +113,9 @@ def excluded(path: Path) -> Excluded:
 
 
 def learn_vocabulary(corpus: Corpus, size: int) -> Vocabulary:
-    """Choose the tokens: half the subtokens of most units, half the pieces that the others are made of."""
+    """Choose the tokens: half the subtokens of most units, half the pieces that cut the others best."""
+    from tokenizers import Tokenizer, models, trainers  # noqa: PLC0415  needed to train, not to read the corpus
+
     units: Counter[str] = Counter()
     homes: dict[str, str] = {}
     shared: set[str] = set()
@@ -128,24 +129,17 @@ def learn_vocabulary(corpus: Corpus, size: int) -> Vocabulary:
                 shared.add(token)
     ordered = sorted(units, key=lambda token: (-units[token], token))
     whole = [token for token in ordered if token in shared and not token.isdigit()][: size // 2]
-    known = set(whole)
-    pieces = _pieces({token: times for token, times in units.items() if token not in known})
-    return Vocabulary(list(dict.fromkeys([*whole, *pieces]))[:size])
-
-
-def _pieces(words: dict[str, int]) -> list[str]:
-    """Return the pieces of words, those first that save most when words are cut at them."""
-    saved: Counter[str] = Counter()
-    for word, times in words.items():
-        weight = min(times, _LOUDEST)
-        for start in range(min(len(word), _LONGEST_WORD)):
-            for end in range(start + 1, min(len(word), start + _LONGEST_PIECE) + 1):
-                saved[f"{CONTINUATION * (start > 0)}{word[start:end]}"] += weight * (end - start - 1) + (
-                    end - start == 1
-                )
-    letters = {piece: times for piece, times in saved.items() if len(piece.removeprefix(CONTINUATION)) == 1}
-    commonest = sorted(letters, key=lambda piece: (-letters[piece], piece))[:_LETTERS]
-    return commonest + sorted(saved, key=lambda piece: (-saved[piece], piece))
+    rest = units - Counter(dict.fromkeys(whole, max(units.values(), default=0)))
+    learner = Tokenizer(models.WordPiece(unk_token=_UNKNOWN))
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size - len(whole),
+        limit_alphabet=_LETTERS,
+        continuing_subword_prefix=CONTINUATION,
+        show_progress=False,
+    )
+    learner.train_from_iterator((word for word in sorted(rest) for _ in range(min(rest[word], _LOUDEST))), trainer)
+    # The pieces are the same every time, but their order is not.
+    return Vocabulary(list(dict.fromkeys([*whole, *sorted(learner.get_vocab())])))
 
 
 def counted(corpus: Corpus, vocabulary: Vocabulary) -> Counted:

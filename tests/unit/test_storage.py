@@ -1,0 +1,164 @@
+"""What is on disk survives damage, foreign versions and kills, or is rebuilt; it is never wrong in silence."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from server.config import Settings
+from server.engine import Engine
+from server.folder import home_of
+from server.index import generation
+from server.index.store import FORMAT_VERSION
+from server.model import encoder
+from server.types import CancelToken, Query, SearchResult
+
+FILES = {
+    "mail.py": 'def send(to):\n    """Send an email."""\n    return smtp(to)\n',
+    "dates.py": 'def convert(zone):\n    """Convert a time to another zone."""\n    return at(zone)\n',
+    "web/auth.js": "/** Log a user in with a password. */\nfunction login(user, password) { return check(user, password); }\n",
+}
+QUERIES = ("send an email", "convert time zone", "log in with password")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "work"
+    for path, text in FILES.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return folder
+
+
+def run(root: Path, data: Path, after: Callable[[Engine], None] = lambda _: None) -> list[SearchResult]:
+    engine = Engine(Settings(workers=1), encoder.load(), data)
+    engine.add_folder(str(root))
+    engine.start()
+    try:
+        assert engine.wait_idle(60)
+        after(engine)
+        assert engine.wait_idle(60)
+        return [engine.snapshot.search(Query(text), CancelToken()) for text in QUERIES]
+    finally:
+        engine.close()
+
+
+def names(results: list[SearchResult]) -> list[list[tuple[str, float]]]:
+    return [[(hit.name, hit.score) for hit in result.hits] for result in results]
+
+
+def compacted(root: Path, data: Path) -> list[list[tuple[str, float]]]:
+    found = names(run(root, data, Engine.compact))
+    assert [one[0][0] for one in found] == ["send", "convert", "login"]
+    return found
+
+
+def test_a_second_start_encodes_and_reads_nothing(root: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    expected = compacted(root, data)
+    for path in FILES:
+        stamp = (root / path).stat()
+        # Another text under the same stamp: whoever read it again would answer differently.
+        (root / path).write_text("x" * len(FILES[path]))
+        os.utime(root / path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert names(run(root, data)) == expected
+
+
+@pytest.mark.parametrize("damage", ["truncate", "overwrite", "empty", "remove"])
+@pytest.mark.parametrize("victim", ["index.db", "vectors", "meta.json", "posting_rows", "text"])
+def test_damaged_files_are_rebuilt(root: Path, tmp_path: Path, victim: str, damage: str) -> None:
+    data = tmp_path / "data"
+    expected = compacted(root, data)
+    home = home_of(data, str(root))
+    current = next(home.glob("generation-*"))
+    file = {"index.db": home / "index.db", "vectors": next((data / "vectors").glob("*.db"))}.get(victim, current / victim)
+    for side in (f"{file}-wal", f"{file}-shm"):
+        Path(side).unlink(missing_ok=True)
+    content = file.read_bytes()
+    if damage == "remove":
+        file.unlink()
+    else:
+        file.write_bytes({"truncate": content[: len(content) // 2], "overwrite": b"\xa5" * len(content)}.get(damage, b""))
+    assert names(run(root, data, lambda engine: engine.rescan())) == expected
+
+
+def test_an_index_of_another_format_or_encoder_is_rebuilt(root: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    expected = compacted(root, data)
+    for key, value in (("format", str(FORMAT_VERSION + 1)), ("encoder", "another"), ("lexical", "0")):
+        with sqlite3.connect(home_of(data, str(root)) / "index.db") as db:
+            db.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
+        db.close()
+        assert names(run(root, data)) == expected
+
+
+def test_a_generation_of_another_platform_is_left_aside(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    expected = compacted(root, data)
+    monkeypatch.setattr(generation, "_PLATFORM", "big-elsewhere")
+    assert names(run(root, data)) == expected
+
+
+def test_annoy_answers_like_the_exact_scan(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = compacted(root, tmp_path / "exact")
+    monkeypatch.setattr(generation, "ANNOY_MIN_ROWS", 1)
+    data = tmp_path / "annoy"
+    assert compacted(root, data) == expected
+    engine = Engine(Settings(workers=1), encoder.load(), data)
+    engine.add_folder(str(root))
+    engine.start()
+    assert engine.wait_idle(60)
+    assert engine.status().backend == "annoy"
+    engine.close()
+    tree = next(home_of(data, str(root)).glob("generation-*/tree.ann"))
+    tree.write_bytes(tree.read_bytes()[:-100])  # Annoy would crash the process on it
+    assert names(run(root, data)) == expected
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from server.config import Settings
+from server.engine import Engine
+from server.index import layers
+from server.model import encoder
+
+layers.COMPACT_MIN_UNITS = 20
+if __name__ == "__main__":
+    engine = Engine(Settings(workers=1), encoder.load(), Path(sys.argv[2]))
+    engine.add_folder(sys.argv[1])
+    engine.start()
+    print("begun", flush=True)
+    engine.wait_idle()
+    engine.compact()
+    engine.wait_idle()
+    engine.close()
+"""
+
+
+def test_a_kill_at_any_moment_loses_nothing(root: Path, tmp_path: Path) -> None:
+    for number in range(400):
+        (root / f"part{number}.py").write_text(f"def part_{number}():\n    '''Do part {number}.'''\n    return {number}\n")
+    script = tmp_path / "build.py"
+    script.write_text(BUILD)
+    expected = names(run(root, tmp_path / "scratch"))
+    for delay in (0.0, 0.05, 0.2, 0.4, 0.8):
+        data = tmp_path / f"data{delay}"
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        with subprocess.Popen(
+            [sys.executable, script, root, data], stdout=subprocess.PIPE, env=environment
+        ) as process:
+            assert process.stdout is not None and process.stdout.readline() == b"begun\n"
+            time.sleep(delay)  # not a wait for anything: the moment of the kill
+            process.send_signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+        assert names(run(root, data)) == expected
