@@ -13,7 +13,8 @@ from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
 from server.config import Settings
-from server.folder import Folder
+from server.folder import Folder, home_of
+from server.index.store import remove_database
 from server.index.vectors import VectorStore
 from server.process import resident_bytes
 from server.snapshot import Snapshot, locate
@@ -238,7 +239,7 @@ class Engine:
                 self._vectors = VectorStore(
                     self._data_dir / "vectors", self._encoder.fingerprint, self._encoder.dimensions
                 )
-            folder = Folder(root, self._data_dir, self._vectors, self._encoder, self._settings)
+            folder = self._open_folder(root, self._vectors)
         except (OSError, sqlite3.Error) as problem:
             _log.warning("cannot open the index of a folder: %s", problem)
             message = f"the index folder {self._data_dir} cannot be used: {problem}; set SEXTANT_DATA_DIR to another"
@@ -249,6 +250,14 @@ class Engine:
                 self._set_buffer(path, *document)
             self._scan(folder)
         self._dirty = True
+
+    def _open_folder(self, root: str, vectors: VectorStore) -> Folder:
+        """Open the index of a folder; one whose columns make no sense is begun anew."""
+        try:
+            return Folder(root, self._data_dir, vectors, self._encoder, self._settings)
+        except ValueError:
+            remove_database(home_of(self._data_dir, root) / "index.db")
+            return Folder(root, self._data_dir, vectors, self._encoder, self._settings)
 
     def _remove_folder(self, root: str) -> None:
         self._failed.pop(root, None)

@@ -60,7 +60,7 @@ def indexed(status: FolderStatus, seconds: float, as_json: bool) -> None:
     if as_json:
         _write(_folder_json(status) | {"seconds": round(seconds, 3)})
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(f"{status.root}: {status.files:,} files, {status.units:,} units, {seconds:.1f} s")
     _print_skipped(console, status.skipped)
 
@@ -72,7 +72,7 @@ def status(root: str, home: Path, as_json: bool) -> None:
     if as_json:
         _write({"root": root, "index": str(home), "bytes": size, **found})
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(f"folder     {root}")
     console.print(f"index      {home} ({size / 1e6:.1f} MB)")
     console.print(f"format     {found['format']}, encoder {found['encoder'][:12]}")

@@ -79,7 +79,10 @@ class Snapshot:
             vector = self.encoder.encode([passage])[0]
         text = " ".join(passage.fields())
         terms = search.weigh(self.layers, query_terms(text), keep=SIMILAR_TERMS)
-        question = questions.Question(passage.name, (), False, True, asked.filter, asked.limit)
+        is_test = origin is not None and rank.is_test_path(
+            origin.layer.segment.paths[origin.layer.segment.file_of[origin.row]]
+        )
+        question = questions.Question(passage.name, (), False, is_test, asked.filter, asked.limit)
         found = search.find(self.layers, masks, vector, terms, question, token)
         explained = (text, vector, terms) if asked.explain else None
         return self._result(found, explained, self._hit(origin, None) if origin else None)

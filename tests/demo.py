@@ -39,7 +39,7 @@ async def main() -> int:
     parser.add_argument("--query", action="append")
     options = parser.parse_args()
     root = options.workspace.expanduser().resolve()
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
     if not root.is_dir():
         console.print(f"{root} is not a folder")
         return 2
@@ -121,13 +121,17 @@ async def _wait_until_ready(client: LanguageClient) -> Any:
 
 def _show(console: Console, root: Path, title: str, result: Any, seconds: float) -> None:
     table = Table(title=f"{title}  [dim]{seconds * 1000:.1f} ms[/dim]", title_justify="left", box=None, expand=False)
-    for column, align in (("score", "right"), ("name", "left"), ("file:line", "left"), ("", "left")):
-        table.add_column(column, justify=align, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("name", overflow="fold")
+    table.add_column("file:line", overflow="fold")
+    table.add_column("", no_wrap=True)
     for hit in result.hits:
         container = getattr(hit, "containerName", None)
         name = f"{container}.{hit.name}" if container else hit.name
         detail = (getattr(hit, "detail", None) or "")[:60]
-        table.add_row(f"{hit.score:.2f}", f"[bold]{name}[/bold]", f"[blue]{_place(root, hit)}[/blue]", f"[dim]{detail}[/dim]")
+        table.add_row(
+            f"{hit.score:.2f}", f"[bold]{name}[/bold]", f"[blue]{_place(root, hit)}[/blue]", f"[dim]{detail}[/dim]"
+        )
     console.print(table)
     if result.lowConfidence:
         console.print("[yellow]nothing matches well; these are guesses[/yellow]")
@@ -142,7 +146,8 @@ def _place(root: Path, hit: Any) -> str:
 
 def _as_json(range_: Any) -> dict[str, Any]:
     return {
-        end: {"line": getattr(range_, end).line, "character": getattr(range_, end).character} for end in ("start", "end")
+        end: {"line": getattr(range_, end).line, "character": getattr(range_, end).character}
+        for end in ("start", "end")
     }
 
 

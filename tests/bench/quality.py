@@ -106,7 +106,9 @@ def main() -> None:
                         line[row], doubts = score(snapshot, questions, prefix)
                     unsure = doubts if row == "full" else unsure
                     scores[row][language].append(line[row])
-        print(f"{name:14} {language:11} " + " ".join(f"{line[row]:9.3f}" for row in rows) + f"   {unsure:.0%}", flush=True)
+        print(
+            f"{name:14} {language:11} " + " ".join(f"{line[row]:9.3f}" for row in rows) + f"   {unsure:.0%}", flush=True
+        )
     means = {row: [sum(values) / len(values) for values in by_language.values()] for row, by_language in scores.items()}
     print(f"{'mean':26} " + " ".join(f"{sum(means[row]) / len(means[row]):9.3f}" for row in rows))
 

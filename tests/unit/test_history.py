@@ -26,7 +26,7 @@ FUNCTIONS = {
     "py": (
         'def send_mail(to, text):\n    """Send an email to somebody."""\n    return smtp.deliver(to, text)\n',
         "def retry(call, times):\n    for wait in backoff(times):\n        sleep(wait)\n        call()\n",
-        'class Clock:\n    """Tell the time in any zone."""\n\n    def convert(self, zone):\n        return self.at(zone)\n',
+        'class Clock:\n    """Tell the time."""\n\n    def convert(self, zone):\n        return self.at(zone)\n',
         "def parse_date(text):\n    # day month year\n    return [int(p) for p in text.split('-')]\n",
         "LIMIT = 3\nNAMES = ['größe', '東京']\n",
         "def broken(:\n  return (((\n",
@@ -34,11 +34,11 @@ FUNCTIONS = {
     ),
     "js": (
         "/** Send an email to somebody. */\nexport const sendMail = (to, text) => smtp.deliver(to, text);\n",
-        "function retry(call, times) { while (times--) { try { return call(); } catch (e) { wait(e); } } }\n",
+        "function retry(call, times) { while (times--) try { return call(); } catch (e) { wait(e); } }\n",
         "export default {",
     ),
     "go": (
-        "package core\n\n// Save writes a record to the disk.\nfunc (s *Store) Save(r Record) error { return s.write(r) }\n",
+        "package core\n\n// Save writes a record.\nfunc (s *Store) Save(r Record) error { return s.write(r) }\n",
         "package core\n\nfunc retry(n int) { for i := 0; i < n; i++ { call() } }\n",
     ),
 }
@@ -186,9 +186,7 @@ class History(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("compact_at", [0, 2_000])
-def test_any_history_answers_like_an_index_built_from_scratch(
-    compact_at: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_any_history_answers_like_an_index_built_from_scratch(compact_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once with a compaction at nearly every change, once with everything in the delta."""
     monkeypatch.setattr(layers_module, "COMPACT_MIN_UNITS", compact_at)
     History.model = encoder.load()

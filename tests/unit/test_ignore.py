@@ -13,8 +13,8 @@ from server.index.ignore import IgnoreRules
 
 FILES = ("a.py", "b.js", "src/a.py", "src/gen/b.js", "src/gen/deep/c.go", "lib/a.py", "build/x.py", "docs/build/y.py")
 PATTERNS = (
-    "*.py", "!a.py", "/a.py", "build/", "build", "/build", "src/gen/", "gen/*", "!gen/b.js", "**/deep", "deep/**", "*.js",
-    "!src/", "src/**/c.go", "# comment", "", "\\!a.py", "a.p?", "[ab].*", "lib/*", "!lib/a.py", "doc*/",
+    "*.py", "!a.py", "/a.py", "build/", "build", "/build", "src/gen/", "gen/*", "!gen/b.js", "**/deep", "deep/**",
+    "*.js", "!src/", "src/**/c.go", "# comment", "", "\\!a.py", "a.p?", "[ab].*", "lib/*", "!lib/a.py", "doc*/",
 )  # fmt: skip
 
 
@@ -83,7 +83,8 @@ def test_our_own_ignore_file_and_setting_have_the_last_word(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "path", [".env", ".env.local", "deploy/server.pem", "id_rsa", "keys/id_ed25519", ".git/config", "node_modules/a/b.js"]
+    "path",
+    [".env", ".env.local", "deploy/server.pem", "id_rsa", "keys/id_ed25519", ".git/config", "node_modules/a/b.js"],
 )
 def test_secrets_and_foreign_folders_are_out_whatever_the_rules_say(tmp_path: Path, path: str) -> None:
     (tmp_path / ".sextantignore").write_text(f"!{path}\n!.env*\n!*\n")

@@ -24,7 +24,7 @@ from server.types import CancelToken, Query, SearchResult
 FILES = {
     "mail.py": 'def send(to):\n    """Send an email."""\n    return smtp(to)\n',
     "dates.py": 'def convert(zone):\n    """Convert a time to another zone."""\n    return at(zone)\n',
-    "web/auth.js": "/** Log a user in with a password. */\nfunction login(user, password) { return check(user, password); }\n",
+    "web/auth.js": "/** Log a user in with a password. */\nfunction login(user, word) { return check(user, word); }\n",
 }
 QUERIES = ("send an email", "convert time zone", "log in with password")
 
@@ -64,10 +64,10 @@ def compacted(root: Path, data: Path) -> list[list[tuple[str, float]]]:
 def test_a_second_start_encodes_and_reads_nothing(root: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     expected = compacted(root, data)
-    for path in FILES:
+    for path, text in FILES.items():
         stamp = (root / path).stat()
         # Another text under the same stamp: whoever read it again would answer differently.
-        (root / path).write_text("x" * len(FILES[path]))
+        (root / path).write_text("x" * len(text))
         os.utime(root / path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     assert names(run(root, data)) == expected
 
@@ -79,14 +79,18 @@ def test_damaged_files_are_rebuilt(root: Path, tmp_path: Path, victim: str, dama
     expected = compacted(root, data)
     home = home_of(data, str(root))
     current = next(home.glob("generation-*"))
-    file = {"index.db": home / "index.db", "vectors": next((data / "vectors").glob("*.db"))}.get(victim, current / victim)
+    file = {"index.db": home / "index.db", "vectors": next((data / "vectors").glob("*.db"))}.get(
+        victim, current / victim
+    )
     for side in (f"{file}-wal", f"{file}-shm"):
         Path(side).unlink(missing_ok=True)
     content = file.read_bytes()
     if damage == "remove":
         file.unlink()
     else:
-        file.write_bytes({"truncate": content[: len(content) // 2], "overwrite": b"\xa5" * len(content)}.get(damage, b""))
+        file.write_bytes(
+            {"truncate": content[: len(content) // 2], "overwrite": b"\xa5" * len(content)}.get(damage, b"")
+        )
     assert names(run(root, data, lambda engine: engine.rescan())) == expected
 
 
@@ -148,16 +152,16 @@ if __name__ == "__main__":
 
 def test_a_kill_at_any_moment_loses_nothing(root: Path, tmp_path: Path) -> None:
     for number in range(400):
-        (root / f"part{number}.py").write_text(f"def part_{number}():\n    '''Do part {number}.'''\n    return {number}\n")
+        (root / f"part{number}.py").write_text(
+            f"def part_{number}():\n    '''Do part {number}.'''\n    return {number}\n"
+        )
     script = tmp_path / "build.py"
     script.write_text(BUILD)
     expected = names(run(root, tmp_path / "scratch"))
     for delay in (0.0, 0.05, 0.2, 0.4, 0.8):
         data = tmp_path / f"data{delay}"
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        with subprocess.Popen(
-            [sys.executable, script, root, data], stdout=subprocess.PIPE, env=environment
-        ) as process:
+        with subprocess.Popen([sys.executable, script, root, data], stdout=subprocess.PIPE, env=environment) as process:
             assert process.stdout is not None and process.stdout.readline() == b"begun\n"
             time.sleep(delay)  # not a wait for anything: the moment of the kill
             process.send_signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)

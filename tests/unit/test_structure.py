@@ -25,7 +25,12 @@ ONLY_IN = {
     "lsprotocol": ("server/lsp/",),
     "annoy": ("server/index/generation.py",),
     "tree_sitter": ("server/index/extract.py", "server/index/languages.py"),
-    "torch": ("server/model/network.py", "server/model/train.py", "server/model/distill.py", "server/model/evaluate.py"),
+    "torch": (
+        "server/model/network.py",
+        "server/model/train.py",
+        "server/model/distill.py",
+        "server/model/evaluate.py",
+    ),
     "ray": (),
     "pickle": (),
 }

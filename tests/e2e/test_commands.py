@@ -1,0 +1,137 @@
+"""The command line, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FILES = {
+    "src/mail.py": (
+        "import smtplib\n\n\ndef deliver(to, text):\n"
+        '    """Send an email to somebody. Blocks until it is out."""\n    return smtplib.SMTP().sendmail(to, text)\n'
+    ),
+    "src/post.go": (
+        "package post\n\n// Dispatch sends an email.\n"
+        "func Dispatch(to string, text string) error {\n\treturn smtp.sendmail(to, text)\n}\n"
+    ),
+    "src/clock.py": (
+        'class Clock:\n    """Tell the time."""\n\n    def to_zone(self, zone):\n'
+        '        """Convert to another time zone."""\n        return self.now.astimezone(zone)\n'
+    ),
+    "tests/test_mail.py": "def test_deliver():\n    assert deliver('a@example.org', 'send an email')\n",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "my project"
+    for path, text in FILES.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return folder
+
+
+def sextant(root: Path, *arguments: str, stdin: str = "", code: int = 0, cwd: Path | None = None) -> tuple[str, str]:
+    environment = {**os.environ, "SEXTANT_DATA_DIR": str(root.parent / "data")}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    run = subprocess.run(
+        [sys.executable, "-m", "server", *arguments],
+        input=stdin, capture_output=True, text=True, env=environment, cwd=cwd or root, timeout=120, check=False,
+    )  # fmt: skip
+    assert run.returncode == code, run.stderr
+    return run.stdout, run.stderr
+
+
+def hits(root: Path, *arguments: str, stdin: str = "") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(sextant(root, *arguments, "--json", stdin=stdin)[0])
+    return found
+
+
+def test_search_prints_hits_with_the_fields_of_the_protocol(root: Path) -> None:
+    best, *_ = hits(root, "search", "send an email")
+    assert {key: best[key] for key in ("path", "name", "kind", "languageId", "startLine", "endLine", "detail")} == {
+        "path": "src/mail.py",
+        "name": "deliver",
+        "kind": 12,
+        "languageId": "python",
+        "startLine": 4,
+        "endLine": 6,
+        "detail": "Send an email to somebody.",
+    }
+    assert 0 < best["score"] <= 1 and -1 <= best["similarity"] <= 1
+
+
+def test_search_shows_a_person_name_place_and_first_sentence(root: Path) -> None:
+    shown, _ = sextant(root, "search", "convert", "time", "zone", "-n", "1")
+    assert "Clock.to_zone" in shown and "src/clock.py:4" in shown and "Convert to another time zone." in shown
+    explained, _ = sextant(root, "search", "convert time zone", "-n", "1", "--explain")
+    assert "meaning" in explained and "zone" in explained
+
+
+def test_filters_on_the_line_and_in_the_query_do_the_same(root: Path) -> None:
+    for arguments in (("--lang", "go"), ("lang:go",), ("--path", "*.go"), ("path:*.go",)):
+        assert {hit["path"] for hit in hits(root, "search", "send an email", *arguments)} == {"src/post.go"}
+    left = {hit["path"] for hit in hits(root, "search", "send an email", "--path=-tests")}
+    assert "tests/test_mail.py" not in left and "src/mail.py" in left
+    assert {hit["name"] for hit in hits(root, "search", "tell the time", "--kind", "class")} == {"Clock"}
+
+
+def test_many_queries_print_a_line_each(root: Path) -> None:
+    (root.parent / "queries.txt").write_text("send an email\n\nconvert time zone\n")
+    lines = sextant(root, "search", "--queries", "../queries.txt")[0].splitlines()
+    assert [json.loads(line)[0]["name"] for line in lines] == ["deliver", "to_zone"]
+
+
+def test_similar_to_a_line_and_to_a_snippet(root: Path) -> None:
+    found = hits(root, "similar", "src/mail.py:6")
+    assert "Dispatch" in {hit["name"] for hit in found[:2]}, "in the other language, beside the test of the function"
+    assert "deliver" not in {hit["name"] for hit in found}
+    assert hits(root, "similar", "-", stdin="func Send(to string) error { return smtp(to) }")[0]["name"] == "Dispatch"
+
+
+def test_index_then_status_from_a_folder_below(root: Path) -> None:
+    (root / "src" / "data.py").write_bytes(b"x\0y")
+    outcome = json.loads(sextant(root, "index", "--json")[0])
+    assert (outcome["files"], outcome["skipped"], outcome["state"]) == (4, {"binary": 1}, "ready")
+    shown, _ = sextant(root, "status", cwd=root / "src")
+    assert "my project" in shown and "python 3" in shown and "binary" in shown and "src/data.py" in shown
+    assert json.loads(sextant(root, "status", "--json")[0])["skippedPaths"] == {"binary": ["src/data.py"]}
+
+
+def test_a_changed_file_is_found_at_once_and_a_deleted_one_is_gone(root: Path) -> None:
+    hits(root, "search", "send an email")
+    (root / "src" / "mail.py").unlink()
+    (root / "src" / "new.py").write_text('def rotate(image):\n    """Turn a picture by ninety degrees."""\n')
+    assert hits(root, "search", "turn a picture")[0]["name"] == "rotate"
+    assert "src/mail.py" not in {hit["path"] for hit in hits(root, "search", "send an email")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("search", "x", "-C", "nowhere"), "nowhere is not a folder"),
+        (("search", "x", "-n", "0"), "limit must be from 1 to 200"),
+        (("search", "x", "lang:klingon"), "klingon"),
+        (("search", "x", "--kind", "verb"), "verb"),
+        (("search",), "either a query or --queries"),
+        (("similar", "src/mail.py"), "FILE:LINE"),
+        (("similar", "src/mail.py:99"), "no line 99"),
+        (("similar", "src/none.py:1"), "src/none.py"),
+        (("status",), "sextant index"),
+    ],
+)
+def test_mistakes_are_explained(root: Path, arguments: tuple[str, ...], message: str) -> None:
+    shown, complaint = sextant(root, *arguments, code=2)
+    assert shown == "" and message in complaint and "Traceback" not in complaint
+
+
+def test_nothing_is_written_into_the_workspace(root: Path) -> None:
+    before = sorted(root.rglob("*"))
+    sextant(root, "index")
+    assert sorted(root.rglob("*")) == before
