@@ -12,8 +12,7 @@ LIMIT = 20
 RATE = compute(LIMIT, factor=2)
 
 
-def plain(a, b=1):
-    return a + b
+def plain(a, b=1): return a + b
 
 
 # Kept above the decorator.
@@ -34,13 +33,13 @@ async def fetch(
 class Parcel(Base[int]):
     r"""A thing to send.
 
-    Indented more.
+        Indented more.
     """
 
     weight: float = 1.0
 
     def __init__(self, weight):
-        "Weigh it."
+        'Weigh it.'
         self.weight = weight
 
     @property
@@ -51,8 +50,7 @@ class Parcel(Base[int]):
     def heavy(self, value): ...
 
     class Label:
-        def print(self):
-            pass
+        def print(self): pass
 
     key = lambda self: self.weight
 
@@ -60,10 +58,8 @@ class Parcel(Base[int]):
 # Not documentation: an empty line follows.
 
 if True:
-
     def conditional():
         # a comment, not a docstring
         return None
-
 
 type Pair = tuple[Parcel, Parcel]
