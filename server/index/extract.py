@@ -41,8 +41,11 @@ _BUDGET = 2.0
 Not seconds of the clock: a busy machine must not change what is found.
 """
 _STEPS_PER_BYTE = 0.03
-"""Reports of progress the parser may make for a byte. Of 1,500 files the densest, a table in Python, took .023; `a<b<` takes ever more, each with 20 kB of memory, until the process is killed. Counted, not measured in bytes: that is
-the same on every platform and whatever was parsed before."""
+"""Reports of progress the parser may make for a byte; of 1,500 files the densest, a table in Python, took .023.
+
+1 MB of `a<b<` takes ever more, each with 20 kB of memory, until the process is killed. Counted, not measured in bytes:
+that is the same on every platform and whatever was parsed before.
+"""
 _STEPS_LEAST = 1_000
 _CHUNK = 1 << 16
 """Bytes the parser is given at a time; larger ones are not faster."""
