@@ -14,8 +14,10 @@ from pathlib import Path
 
 from server.config import Settings
 from server.folder import Folder, home_of
+from server.index.ignore import IgnoreRules, is_rule_file
 from server.index.store import remove_database
 from server.index.vectors import VectorStore
+from server.index.watch import Watch
 from server.process import resident_bytes
 from server.snapshot import Snapshot, locate
 from server.types import Cancelled, CancelToken, Encoder, FolderStatus, Status
@@ -39,8 +41,14 @@ class Engine:
     """
 
     def __init__(
-        self, settings: Settings, encoder: Encoder, data_dir: Path, on_change: Callable[[], None] = lambda: None
+        self,
+        settings: Settings,
+        encoder: Encoder,
+        data_dir: Path,
+        on_change: Callable[[], None] = lambda: None,
+        watches: bool = False,
     ) -> None:
+        """`watches`: follow changes on disk that nobody reports, until the engine closes."""
         self._settings = settings
         self._encoder = encoder
         self._data_dir = data_dir
@@ -55,6 +63,9 @@ class Engine:
         """All open documents, also those that no folder holds yet."""
         self._failed: dict[str, FolderStatus] = {}
         self._work: dict[str, Work] = {}
+        self._watches: dict[str, Watch] | None = {} if watches else None
+        self._again: set[str] = set()
+        """Folders whose scan is to be followed by another: something changed behind its back."""
         self._compacting: set[str] = set()
         self._vectors: VectorStore | None = None
         self._dirty = True
@@ -129,6 +140,8 @@ class Engine:
             self._turn()
         for root in list(self._work):
             self._drop_work(root)
+        for watch in (self._watches or {}).values():
+            watch.close()
         for folder in self._folders.values():
             folder.close()
         if self._vectors is not None:
@@ -166,13 +179,19 @@ class Engine:
             self._work.pop(root, None)
             if not isinstance(end, StopIteration):
                 raise
+            if root in self._again:
+                self._scan(self._folders[root])
         self._compact_if_due(self._folders[root])
 
-    def _scan(self, folder: Folder) -> None:
-        """Begin a scan; one that is under way has seen the past and begins anew."""
-        self._drop_work(folder.root)
-        self._work[folder.root] = folder.scan(self._token)
+    def _scan(self, folder: Folder, restart: bool = False) -> None:
+        """Begin a scan, or another after the one under way; `restart` when that one obeys rules of the past."""
         self._dirty = True
+        if folder.root in self._work and not restart:
+            self._again.add(folder.root)
+            return
+        self._drop_work(folder.root)
+        self._again.discard(folder.root)
+        self._work[folder.root] = folder.scan(self._token)
 
     def _drop_work(self, root: str) -> None:
         work = self._work.pop(root, None)
@@ -249,7 +268,15 @@ class Engine:
             for path, document in list(self._documents.items()):
                 self._set_buffer(path, *document)
             self._scan(folder)
+            if self._watches is not None and Path(root).is_dir():
+                self._watches[root] = self._watch(root)
         self._dirty = True
+
+    def _watch(self, root: str) -> Watch:
+        path, extra = Path(root), self._settings.exclude
+        return Watch(
+            root, lambda name: IgnoreRules(path, extra).ignores(name, True), self.touch, lambda: self.rescan(root)
+        )
 
     def _open_folder(self, root: str, vectors: VectorStore) -> Folder:
         """Open the index of a folder; one whose columns make no sense is begun anew."""
@@ -262,6 +289,10 @@ class Engine:
     def _remove_folder(self, root: str) -> None:
         self._failed.pop(root, None)
         self._drop_work(root)
+        self._again.discard(root)
+        watch = (self._watches or {}).pop(root, None)
+        if watch is not None:
+            watch.close()
         folder = self._folders.pop(root, None)
         if folder is not None:
             folder.close()
@@ -282,7 +313,7 @@ class Engine:
 
     def _touch(self, folder: Folder, inner: str) -> None:
         if folder.needs_scan(inner):
-            self._scan(folder)
+            self._scan(folder, restart=is_rule_file(inner))
         else:
             folder.touch(inner)
             self._compact_if_due(folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from server.config import Settings
 from server.index.files import Found, look, walk
-from server.index.ignore import RULE_FILES, IgnoreRules
+from server.index.ignore import IgnoreRules, is_rule_file
 from server.index.ingest import Ingested, ingest_all, ingest_buffer, ingest_file
 from server.index.languages import LANGUAGES, language_of
 from server.index.layers import FolderLayers, Layer
@@ -112,7 +112,7 @@ class Folder:
 
     def needs_scan(self, path: str) -> bool:
         """Tell whether a change of this path may change which other files count."""
-        return path.rpartition("/")[2] in RULE_FILES or (self._path / path).is_dir() or self._is_known_folder(path)
+        return is_rule_file(path) or (self._path / path).is_dir() or self._is_known_folder(path)
 
     def touch(self, path: str) -> None:
         """Look again at one file."""
@@ -121,7 +121,8 @@ class Folder:
         self._touched.add(path)
         found = look(self._path, path, self._settings)
         if found is None:
-            self._commit([], [path])
+            if path in self._layers.stamps:
+                self._commit([], [path])
         elif self._layers.stamps.get(path) != found.stamp:
             self._commit([ingest_file(self._path, found, self._settings, self._fingerprint)])
 

@@ -85,6 +85,11 @@ class IgnoreRules:
             return False
 
 
+def is_rule_file(path: str) -> bool:
+    """Tell whether a change of this file changes which other files count."""
+    return path.rpartition("/")[2] in RULE_FILES
+
+
 def _decides(spec: GitIgnoreSpec, path: str) -> bool | None:
     """Tell what the last rule that names the path itself says of it; None when there is none.
 

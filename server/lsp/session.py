@@ -209,7 +209,7 @@ def _make_engine(options: dict[str, Any], on_change: Callable[[], None], token: 
     for problem in problems:
         logger.warning("initializationOptions: %s", problem)
     token.check()
-    return Engine(settings, encoder.load(), config.data_dir(), on_change)
+    return Engine(settings, encoder.load(), config.data_dir(), on_change, watches=True)
 
 
 def _log_failed_start(task: Future[Any] | asyncio.Task[Any]) -> None:

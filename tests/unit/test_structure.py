@@ -31,6 +31,7 @@ ONLY_IN = {
         "server/model/distill.py",
         "server/model/evaluate.py",
     ),
+    "watchdog": ("server/index/watch.py",),
     "ray": (),
     "pickle": (),
 }

@@ -1,0 +1,148 @@
+"""Watch: tell which files of a workspace folder changed on disk, whoever changed them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from watchdog.events import (
+    DirModifiedEvent,
+    FileClosedNoWriteEvent,
+    FileOpenedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+_log = logging.getLogger(__name__)
+
+_GATHER = 0.2
+"""Seconds: an atomic save is several events, a branch switch thousands; only what lies on disk afterwards counts."""
+_BURST = 500
+"""Paths; looking at everything once costs less than more of them one by one, and covers events that were lost."""
+_POLL = 30.0
+"""Seconds between two looks where the system cannot watch so much."""
+
+
+class Watch:
+    """Watches one folder from threads of its own; what it finds is only ever posted.
+
+    The root is watched flat and each top folder that is not ignored as a whole: a recursive watch on the root would
+    spend thousands of the system's watches on node_modules.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        is_ignored: Callable[[str], bool],
+        touch: Callable[[list[str]], None],
+        rescan: Callable[[], None],
+    ) -> None:
+        """`is_ignored` takes a top folder's name; `touch` absolute paths; `rescan` asks for a look at everything."""
+        self._root = root
+        self._is_ignored = is_ignored
+        self._touch = touch
+        self._rescan = rescan
+        self._paths: set[str] = set()
+        self._wake = threading.Condition()
+        self._closed = False
+        self._observer: BaseObserver | None = None
+        self._watched: set[str] = set()
+        self._poll: float | None = None
+        self._thread = threading.Thread(target=self._run, name="sextant-watch", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        if self._observer is not None and self._observer.is_alive():
+            self._observer.stop()
+
+    def _run(self) -> None:
+        self._begin()
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._paths or self._closed, timeout=self._poll)
+                if self._closed:
+                    return
+            if not self._paths:
+                self._rescan()  # the poll's turn
+                continue
+            time.sleep(_GATHER)
+            with self._wake:
+                paths, self._paths = self._paths, set()
+            self._watch_new_folders()
+            if len(paths) > _BURST:
+                self._rescan()
+            else:
+                self._touch(sorted(paths))
+
+    def _begin(self) -> None:
+        """Start watching; where the system cannot, look at everything from time to time."""
+        observer = Observer()
+        self._observer = observer
+        try:
+            observer.schedule(self._handler, self._root, recursive=False)
+            observer.start()
+            self._watch_new_folders()
+        except OSError as problem:
+            self._fall_back(problem)
+        # What changed between the first scan and the first watch would be missed; stamps make a second look cheap.
+        self._rescan()
+
+    def _watch_new_folders(self) -> None:
+        if self._observer is None or self._poll is not None:
+            return
+        try:
+            with os.scandir(self._root) as entries:
+                folders = {entry.name for entry in entries if entry.is_dir(follow_symlinks=False)}
+            self._watched &= folders
+            for name in sorted(folders - self._watched):
+                if not self._is_ignored(name):
+                    self._observer.schedule(self._handler, str(Path(self._root, name)), recursive=True)
+                    self._watched.add(name)
+        except FileNotFoundError:
+            pass  # gone again; its parent's event tells
+        except OSError as problem:
+            self._fall_back(problem)
+
+    def _fall_back(self, problem: OSError) -> None:
+        self._poll = _POLL
+        _log.warning(
+            "cannot watch %s (%s): looking for changes every %d s instead. On Linux the limits are "
+            "fs.inotify.max_user_watches and fs.inotify.max_user_instances.",
+            self._root,
+            problem,
+            _POLL,
+        )
+        if self._observer is not None and self._observer.is_alive():
+            self._observer.stop()
+
+    @property
+    def _handler(self) -> FileSystemEventHandler:
+        return _Handler(self._note)
+
+    def _note(self, paths: list[str]) -> None:
+        with self._wake:
+            self._paths.update(paths)
+            self._wake.notify()
+
+
+class _Handler(FileSystemEventHandler):
+    """Collects the paths of events that change something; reading a file is an event, too."""
+
+    def __init__(self, note: Callable[[list[str]], None]) -> None:
+        self._note = note
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Note where something changed."""
+        if not isinstance(event, DirModifiedEvent | FileOpenedEvent | FileClosedNoWriteEvent):
+            paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
+            self._note(paths)
