@@ -18,7 +18,7 @@ from server.index.ignore import IgnoreRules, is_rule_file
 from server.index.store import remove_database
 from server.index.vectors import VectorStore
 from server.index.watch import Watch
-from server.process import resident_bytes
+from server.process import release_memory, resident_bytes
 from server.snapshot import Snapshot, locate
 from server.types import Cancelled, CancelToken, Encoder, FolderStatus, Status
 
@@ -233,6 +233,8 @@ class Engine:
             raise problem
         if name is not None and root in self._folders:
             self._folders[root].adopt(name)
+            self._publish()  # lets go of what the generation replaces
+            release_memory()
             self._compact_if_due(self._folders[root])  # more may have come meanwhile
 
     def _guard(self, action: Callable[[], None]) -> None:

@@ -36,13 +36,13 @@ class Settings:
     dimensions: int = 256
     vocabulary: int = 30_000
     epochs: int = 4
-    batch: int = 512
+    batch: int = 1024
     rate: float = 2e-3
     """Of Adam; falls in a straight line to nothing after a short rise."""
-    temperature: float = 0.05
+    temperature: float = 0.1
     names: float = 0.3
     """Share of batches that ask for a unit by its name, which is then masked in the unit."""
-    name_dropout: float = 0.4
+    name_dropout: float = 0.2
     """Share of documented units whose name is masked, so that the model does not live on the overlap of names."""
     documentation_dropout: float = 0.5
     """Share of the units asked for by name that lose their documentation."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 
 from server.model import tokens
 
@@ -39,11 +38,6 @@ class Vocabulary:
     def word(self, word: str) -> tuple[int, ...]:
         """Return the token ids of one identifier or word."""
         return tuple(number for part in tokens.split(word) for number in self._pieces(part))
-
-    @cached_property
-    def words(self) -> frozenset[str]:
-        """Name the entries that stand for a whole subtoken."""
-        return frozenset(entry for entry in self.entries if not entry.startswith(CONTINUATION))
 
     def dump(self) -> bytes:
         """Return the file's bytes: one entry a line, the line number is the token id."""
