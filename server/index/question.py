@@ -17,6 +17,8 @@ _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|::|#|->)[A-Za-z_$][\w$]*)*")
 _CODE_LIKE = re.compile(r"[a-z][A-Z]|\w_\w|\.|::|#|->|\d")
 """What tells an identifier inside a sentence from a word."""
 _QUALIFIER = re.compile(r"\.|::|#|->")
+_TESTS = re.compile(r"\b(?:tests?|testing|specs?|mocks?|fixtures?|examples?)\b", re.IGNORECASE)
+_TESTS_OF = re.compile(r"\btests?\s+(?:for|of|that)\b", re.IGNORECASE)
 _ALIASES = {
     "js": "javascript", "jsx": "javascriptreact", "ts": "typescript", "tsx": "typescriptreact", "py": "python",
     "c++": "cpp", "c#": "csharp", "cs": "csharp", "golang": "go", "rb": "ruby", "rs": "rust",
@@ -30,9 +32,10 @@ class Question:
 
     text: str
     names: tuple[str, ...]
-    is_name: bool
-    """The whole question is one identifier."""
+    allows_tests: bool
+    """Tests are spoken of, so they are not out of place."""
     wants_tests: bool
+    """Tests are asked for, so anything else is out of place."""
     filter: Filter
     limit: int
 
@@ -52,8 +55,8 @@ def parse(query: Query) -> Question:
     names = tuple(
         _QUALIFIER.split(match)[-1] for match in _IDENTIFIER.findall(text) if is_name or _CODE_LIKE.search(match)
     )
-    wants_tests = re.search(r"\b(?:tests?|testing|specs?|mocks?|fixtures?)\b", text, re.IGNORECASE) is not None
-    return Question(text, names, is_name, wants_tests, parts, query.limit)
+    allows_tests, wants_tests = _TESTS.search(text) is not None, _TESTS_OF.search(text) is not None
+    return Question(text, names, allows_tests, wants_tests, parts, query.limit)
 
 
 def languages_named(name: str) -> frozenset[str]:

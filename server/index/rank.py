@@ -38,7 +38,8 @@ class Features:
     name: float
     """Overlap of the name's words with the question's, 0 to 1."""
     is_exact_name: bool
-    is_test: bool
+    is_out_of_place: bool
+    """A test, example or benchmark that nobody asked for, or anything else where tests were asked for."""
     kind: Kind
 
 
@@ -46,7 +47,7 @@ def score(features: Features) -> float:
     """Return how well a candidate answers, 0 to 1."""
     value = DENSE_WEIGHT * features.dense + (1 - DENSE_WEIGHT) * features.lexical + NAME_WEIGHT * features.name
     value /= 1 + NAME_WEIGHT
-    if features.is_test:
+    if features.is_out_of_place:
         value *= TEST_FACTOR
     if features.kind == Kind.MODULE:
         value *= MODULE_FACTOR

@@ -99,12 +99,13 @@ def find(
         cosines = exact_cosines(segment.vectors[rows], vector)
         for row, cosine in zip(rows, cosines, strict=True):
             words = float(lexical[number][row]) / most if most else 0.0
+            is_test = rank.is_test_path(segment.paths[segment.file_of[row]])
             features = rank.Features(
                 dense=max(cosine, 0.0),
                 lexical=words,
                 name=rank.name_overlap(segment.name(row), wanted, by_stem),
-                is_exact_name=int(segment.names[row]) in wanted_names,
-                is_test=not question.wants_tests and rank.is_test_path(segment.paths[segment.file_of[row]]),
+                is_exact_name=not question.wants_tests and int(segment.names[row]) in wanted_names,
+                is_out_of_place=not question.allows_tests if is_test else question.wants_tests,
                 kind=Kind(int(segment.kinds[row])),
             )
             scored.append(Scored(layer, row, rank.score(features), cosine, words))

@@ -1,0 +1,173 @@
+"""From source text to hits: what is found, in which order, and what is said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from server.config import Settings
+from server.engine import Engine
+from server.model import encoder
+from server.snapshot import Snapshot
+from server.types import Cancelled, CancelToken, Filter, Hit, Kind, Query, QuestionError, Similar
+
+FILES = {
+    "net/retry.py": (
+        "import time\n\n\ndef call_with_backoff(request, attempts=5):\n"
+        '    """Try again after growing pauses when the server is busy."""\n'
+        "    for attempt in range(attempts):\n        try:\n            return request()\n"
+        "        except ConnectionError:\n            time.sleep(2 ** attempt)\n"
+    ),
+    "net/client.js": (
+        "/** Fetch a page and follow its redirects. */\nexport async function fetchPage(url) {\n"
+        "  const response = await fetch(url);\n  return response.text();\n}\n"
+    ),
+    "auth/login.go": (
+        "package auth\n\n// Authenticate checks the password of a user and opens a session.\n"
+        "func (s *Service) Authenticate(user string, password string) (*Session, error) {\n"
+        "\tif !s.hasher.Verify(user, password) {\n\t\treturn nil, errDenied\n\t}\n\treturn s.sessions.Open(user)\n}\n"
+    ),
+    "auth/User.java": (
+        "package auth;\n\n/** A person who may log in. */\npublic class User {\n  private String name;\n"
+        "  public String getName() { return name; }\n}\n"
+    ),
+    "tests/test_retry.py": (
+        "def test_call_with_backoff_waits_longer_each_time():\n"
+        '    """Try again after growing pauses when the server is busy."""\n'
+        "    assert call_with_backoff(lambda: 1) == 1\n"
+    ),
+    "util/copy_one.py": (
+        "def clamp(value, low, high):\n    if value < low:\n        return low\n    return min(value, high)\n"
+    ),
+    "util/copy_two.py": (
+        "def limit(x, least, most):\n    if x < least:\n        return least\n    return min(x, most)\n"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapshot]:
+    root = tmp_path_factory.mktemp("work")
+    for path, text in FILES.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    engine = Engine(Settings(workers=1), encoder.load(), tmp_path_factory.mktemp("data"))
+    engine.add_folder(str(root))
+    engine.start()
+    assert engine.wait_idle(60)
+    yield engine.snapshot
+    engine.close()
+
+
+@pytest.fixture
+def ask(snapshot: Snapshot) -> Callable[..., list[Hit]]:
+    return lambda text, **filters: list(snapshot.search(Query(text, filter=Filter(**filters)), CancelToken()).hits)
+
+
+@pytest.mark.parametrize(
+    ("question", "name"),
+    [
+        ("retry with exponential backoff", "call_with_backoff"),
+        ("verify the password of a user", "Authenticate"),
+        ("download a web page", "fetchPage"),
+        ("callWithBackoff", "call_with_backoff"),
+        ("Service.Authenticate", "Authenticate"),
+        ("Service::Authenticate()", "Authenticate"),
+        ("where is fetchPage defined", "fetchPage"),
+        ("test for call_with_backoff", "test_call_with_backoff_waits_longer_each_time"),
+        ("for attempt in range(attempts): time.sleep(2 ** attempt)", "call_with_backoff"),
+    ],
+)
+def test_the_best_hit(ask: Callable[..., list[Hit]], question: str, name: str) -> None:
+    assert ask(question)[0].name == name
+
+
+def test_a_hit_says_where_and_what_it_is(ask: Callable[..., list[Hit]]) -> None:
+    hit = ask("authenticate a user")[0]
+    assert (hit.path, hit.language, hit.kind, hit.container) == ("auth/login.go", "go", Kind.METHOD, "Service")
+    assert hit.detail == "Authenticate checks the password of a user and opens a session."
+    assert hit.signature.startswith("func (s *Service) Authenticate(")
+    text = FILES[hit.path].encode()
+    assert text[hit.name_span.start : hit.name_span.end] == b"Authenticate"
+    assert hit.name_span.start_row == 3
+
+
+def test_filters_act_before_the_list_is_cut(snapshot: Snapshot) -> None:
+    for text in ("user", "user lang:java"):
+        wanted = Filter(languages=frozenset({"java"})) if text == "user" else Filter()
+        found = snapshot.search(Query(text, 3, wanted), CancelToken()).hits
+        assert len(found) >= 2 and {hit.language for hit in found} == {"java"}
+    assert {hit.path for hit in snapshot.search(Query("user path:auth/** -path:*.java"), CancelToken()).hits} == {
+        "auth/login.go"
+    }
+    assert {hit.kind for hit in snapshot.search(Query("user kind:class"), CancelToken()).hits} == {Kind.CLASS}
+    folder = snapshot.layers[0].folder
+    scoped = Filter(scope=(folder, "net"))
+    assert {hit.path.split("/")[0] for hit in snapshot.search(Query("user", filter=scoped), CancelToken()).hits} <= {
+        "net"
+    }
+
+
+def test_nonsense_is_called_a_guess_and_a_good_answer_is_not(snapshot: Snapshot) -> None:
+    assert snapshot.search(Query("sourdough pizza recipe"), CancelToken()).low_confidence
+    assert not snapshot.search(Query("authenticate a user by password"), CancelToken()).low_confidence
+
+
+def test_the_shares_of_the_words_add_up(snapshot: Snapshot) -> None:
+    for hit in snapshot.search(Query("check the password of a user", explain=True), CancelToken()).hits:
+        assert hit.why is not None
+        assert sum(term.weight for term in hit.why.terms) == pytest.approx(0.5 * hit.why.dense + 0.5 * hit.why.lexical)
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"), [("", 20), ("   ", 20), ("lang:python", 20), ("the of a", 20), ("🎉🎉", 20), ("x" * 90_000, 20)]
+)
+def test_odd_questions_are_answered(snapshot: Snapshot, text: str, limit: int) -> None:
+    assert len(snapshot.search(Query(text, limit), CancelToken()).hits) <= limit
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [("x", 0), ("x", 201), ("x" * 1_000_000, 20), ("lang:", 20), ("lang:klingon x", 20), ("kind:x", 1)],
+)
+def test_what_cannot_be_asked_is_explained(snapshot: Snapshot, text: str, limit: int) -> None:
+    with pytest.raises(QuestionError, match=r"\w+ .* \w+"):
+        snapshot.search(Query(text, limit), CancelToken())
+
+
+def test_similar_finds_the_clone_first_and_never_the_place_itself(snapshot: Snapshot) -> None:
+    folder = snapshot.layers[0].folder
+    result = snapshot.similar(Similar(path=str(Path(folder, "util/copy_one.py")), start=40, end=40), CancelToken())
+    assert result.origin is not None and result.origin.name == "clamp"
+    assert result.hits[0].name == "limit"
+    assert "clamp" not in {hit.name for hit in result.hits}
+
+
+def test_a_selection_inside_a_function_is_what_is_compared(snapshot: Snapshot) -> None:
+    path, text = "auth/login.go", FILES["auth/login.go"]
+    start = text.index("return s.sessions.Open")
+    place = Similar(path=str(Path(snapshot.layers[0].folder, path)), start=start, end=start + 24)
+    result = snapshot.similar(place, CancelToken())
+    assert result.origin is not None and result.origin.name == "Authenticate"
+    assert "Authenticate" not in {hit.name for hit in result.hits}
+
+
+def test_similar_to_a_snippet_that_is_in_no_file(snapshot: Snapshot) -> None:
+    text = "int clip(int v, int lo, int hi) { if (v < lo) return lo; return min(v, hi); }"
+    names = [hit.name for hit in snapshot.similar(Similar(text=text, language="c"), CancelToken()).hits]
+    assert set(names[:2]) == {"clamp", "limit"}
+
+
+@pytest.mark.parametrize("asked", [Similar(), Similar(text="  "), Similar(path="/nowhere/at/all.py"), Similar(limit=0)])
+def test_what_cannot_be_compared_is_explained(snapshot: Snapshot, asked: Similar) -> None:
+    with pytest.raises(QuestionError):
+        snapshot.similar(asked, CancelToken())
+
+
+def test_a_cancelled_search_stops(snapshot: Snapshot) -> None:
+    token = CancelToken()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        snapshot.search(Query("user"), token)
