@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from server.model import tokens
+from server.model import pieces, tokens
 from server.model.corpus import Record, read, records
 from server.model.encoder import QUERY, Bags, count
-from server.model.vocabulary import CONTINUATION, Vocabulary
+from server.model.vocabulary import Vocabulary
 from server.types import FIELDS, Passage
 
 _log = logging.getLogger(__name__)
@@ -30,9 +30,6 @@ _PROSE = 3
 """A unit whose documentation has a word counts as so many for the word: questions are prose."""
 _LOUDEST = 50
 """Units that a rare word counts for at most while pieces are chosen."""
-_LETTERS = 200
-"""Single letters that are pieces, so that hardly a word is unknown."""
-_UNKNOWN = "[UNK]"
 _CHUNK = 4096
 """Texts counted at once."""
 _NAME, _DOCUMENTATION = FIELDS.index("name"), FIELDS.index("documentation")
@@ -114,8 +111,6 @@ def excluded(path: Path) -> Excluded:
 
 def learn_vocabulary(corpus: Corpus, size: int) -> Vocabulary:
     """Choose the tokens: half the subtokens of most units, half the pieces that cut the others best."""
-    from tokenizers import Tokenizer, models, trainers  # noqa: PLC0415  needed to train, not to read the corpus
-
     units: Counter[str] = Counter()
     homes: dict[str, str] = {}
     shared: set[str] = set()
@@ -129,17 +124,9 @@ def learn_vocabulary(corpus: Corpus, size: int) -> Vocabulary:
                 shared.add(token)
     ordered = sorted(units, key=lambda token: (-units[token], token))
     whole = [token for token in ordered if token in shared and not token.isdigit()][: size // 2]
-    rest = units - Counter(dict.fromkeys(whole, max(units.values(), default=0)))
-    learner = Tokenizer(models.WordPiece(unk_token=_UNKNOWN))
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=size - len(whole),
-        limit_alphabet=_LETTERS,
-        continuing_subword_prefix=CONTINUATION,
-        show_progress=False,
-    )
-    learner.train_from_iterator((word for word in sorted(rest) for _ in range(min(rest[word], _LOUDEST))), trainer)
-    # The pieces are the same every time, but their order is not.
-    return Vocabulary(list(dict.fromkeys([*whole, *sorted(learner.get_vocab())])))
+    known = set(whole)
+    rare = {token: min(times, _LOUDEST) for token, times in units.items() if times > 1 and token not in known}
+    return Vocabulary(list(dict.fromkeys([*whole, *pieces.learn(rare, size - len(whole))])))
 
 
 def counted(corpus: Corpus, vocabulary: Vocabulary) -> Counted:

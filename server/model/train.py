@@ -84,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="the model folder; checkpoints go beside it")
     parser.add_argument("--teacher", type=Path, help="what server.model.distill wrote")
     parser.add_argument("--exclude", type=Path, help="JSON list of Python functions that must not be trained on")
+    parser.add_argument("--words", type=Path, help="vocabulary file to use (default: learn one of --vocabulary tokens)")
     for name, value in asdict(defaults).items():
         flag = {"teacher": "--teacher-weight"}.get(name, f"--{name.replace('_', '-')}")
         parser.add_argument(flag, type=type(value), default=value, dest=f"set_{name}")
@@ -92,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = Settings(**{name: getattr(options, f"set_{name}") for name in asdict(defaults)})
     excluded = data.excluded(options.exclude) if options.exclude else data.Excluded()
     corpus, _ = data.load(options.pairs, excluded).split()
-    run(settings, corpus, options.out, options.teacher)
+    vocabulary = Vocabulary.parse(options.words.read_bytes()) if options.words else None
+    run(settings, corpus, options.out, options.teacher, vocabulary)
     return 0
 
 
@@ -101,16 +103,18 @@ def run(
     corpus: Corpus,
     out: Path,
     teacher: Path | None = None,
+    vocabulary: Vocabulary | None = None,
     after_epoch: Callable[[int], None] = lambda _: None,
 ) -> list[float]:
     """Train on all of a corpus, write the model folder, and return the mean loss of every epoch.
 
-    `after_epoch` is told how many epochs are in the checkpoint; what it raises stops the run.
+    Without a vocabulary one is learned. `after_epoch` is told how many epochs are in the checkpoint; what it raises
+    stops the run.
     """
     torch.set_num_threads(settings.threads)
     checkpoint = out.with_name(f"{out.name}.checkpoint")
     checkpoint.mkdir(parents=True, exist_ok=True)
-    vocabulary = _vocabulary(settings, corpus, checkpoint)
+    vocabulary = vocabulary or _vocabulary(settings, corpus, checkpoint)
     counted = data.counted(corpus, vocabulary)
     lessons = Lessons.of(teacher, corpus.records, settings.dimensions) if teacher else None
     network = BagNetwork(start(settings, vocabulary, counted, lessons), settings.temperature)
