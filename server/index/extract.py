@@ -47,8 +47,6 @@ _STEPS_PER_BYTE = 0.03
 that is the same on every platform and whatever was parsed before.
 """
 _STEPS_LEAST = 1_000
-_CHUNK = 1 << 16
-"""Bytes the parser is given at a time; larger ones are not faster."""
 _COSTLIEST = 500_000_000
 """Steps of the query cursor through error nodes, about a second: it is quadratic in the children of a flat one."""
 _NARROW = 300
@@ -108,7 +106,7 @@ def _matches(text: bytes, language: str) -> Matches:
         return Matches()
     deadline = time.thread_time() + _BUDGET
     whole = (0, len(text))
-    tree = _parse(text, language, [whole], deadline)
+    tree = _parse(text, language, deadline)
     if tree is None:
         return Matches()
     found = _query(text, language, tree, deadline) or Matches()
@@ -121,8 +119,8 @@ def _matches(text: bytes, language: str) -> Matches:
             if piece == whole or time.thread_time() > deadline:
                 continue
             ranges = [*(before for before in prologue if before[1] <= piece[0]), piece]
-            tree = _parse(text, language, ranges, deadline)
-            if tree is None or tree.root_node.has_error:
+            tree = _parse_ranges(text, language, ranges)
+            if tree.root_node.has_error:
                 broken.append(piece)
             elif (alone := _query(text, language, tree, deadline)) is not None:
                 accept(text, found, alone, piece, outermost=level == 0)
@@ -135,20 +133,25 @@ def _nesting(text: bytes) -> int:
     return int(np.cumsum(_BRACKETS[np.frombuffer(text, np.uint8)], dtype=np.int32).max(initial=0))
 
 
-def _parse(text: bytes, language: str, ranges: list[Range], deadline: float) -> Tree | None:
-    """Parse some ranges of a text as if nothing were between them; None if that takes too long."""
-    # Points are not read anywhere, so they need not be right.
-    included = [ParsedRange(Point(0, 0), Point(0, 0), start, end) for start, end in ranges]
-    parser = Parser(grammar_of(language), included_ranges=included)
+def _parse(text: bytes, language: str, deadline: float) -> Tree | None:
+    """Parse a text; None if that takes too long."""
     steps, most = itertools.count(), _STEPS_LEAST + _STEPS_PER_BYTE * len(text)
     try:
-        # Only the form that reads through a callback can be stopped.
-        return parser.parse(
-            lambda offset, _point: text[offset : offset + _CHUNK],
+        # Only the form that reads through a callback can be stopped. It leaks each chunk but the last (tree-sitter
+        # 0.26.1), so there is one chunk.
+        return Parser(grammar_of(language)).parse(
+            lambda offset, _point: text[offset:],
             progress_callback=lambda _offset, _has_error: next(steps) > most or time.thread_time() > deadline,
         )
     except ValueError:  # stopped
         return None
+
+
+def _parse_ranges(text: bytes, language: str, ranges: list[Range]) -> Tree:
+    """Parse some ranges of a text as if nothing were between them; the whole of it was parsed in time before."""
+    # Points are not read anywhere, so they need not be right.
+    included = [ParsedRange(Point(0, 0), Point(0, 0), start, end) for start, end in ranges]
+    return Parser(grammar_of(language), included_ranges=included).parse(text)
 
 
 def _query(text: bytes, language: str, tree: Tree, deadline: float) -> Matches | None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from server.index.extract import extract
 from server.index.languages import LANGUAGES, grammar_of, language_of, query_of
+from server.process import release_memory, resident_bytes
 from server.types import Kind, Unit
 
 SAMPLES = Path(__file__).parent.parent / "data" / "languages"
@@ -671,6 +672,21 @@ def test_hostile_input_ends(language: str) -> None:
 def test_code_before_the_opening_of_php() -> None:
     units = extract(b"abc (\n<?php function f() {\nfoo(\nbar(\n", "php", "x.php")
     assert units[0].kind is Kind.MODULE
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_what_was_parsed() -> None:
+    """A server parses for days: each chunk that tree-sitter reads through a callback but the last is lost."""
+    good = "template <typename T> int f{0}(T a) {{ return g(a, {0}); }}\n"
+    broken = "FMT_BEGIN(x\nint h{0}( {{ ) return a<b<; }}\n"
+    data = "".join((good if number % 3 else broken).format(number) for number in range(2_000)).encode()
+    extract(data, "cpp", "x.h")
+    release_memory()
+    before = resident_bytes()
+    for _ in range(5):
+        extract(data, "cpp", "x.h")
+    release_memory()
+    assert resident_bytes() - before < 20_000_000
 
 
 def test_many_threads_extract_alike() -> None:
