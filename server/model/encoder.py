@@ -96,9 +96,16 @@ class BagEncoder:
 
     def __init__(self, vocabulary: Vocabulary, weights: Weights, fingerprint: str) -> None:
         weights.check(len(vocabulary))
-        self.vocabulary, self.weights = vocabulary, weights
+        self.vocabulary = vocabulary
+        # The product alone: keeping the rows beside it would cost a server another 30 MB.
         self._table = weights.rows * weights.importance[:, None]
+        self._importance, self._fields = weights.importance, weights.fields
         self._fingerprint = fingerprint
+
+    @property
+    def weights(self) -> Weights:
+        """Return what training found, up to rounding."""
+        return Weights(self._table / self._importance[:, None], self._importance, self._fields)
 
     @property
     def fingerprint(self) -> str:
@@ -153,7 +160,7 @@ class BagEncoder:
     def sums(self, texts: Sequence[Iterable[tuple[int, str]]]) -> Vectors:
         """Return (n, dimensions) unit rows of full precision for texts in (field number, text) parts."""
         bags = count(self.vocabulary, texts)
-        weights = self.weights.fields[bags.fields] * bags.saturated()
+        weights = self._fields[bags.fields] * bags.saturated()
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         for row, (start, end) in enumerate(zip(bags.starts[:-1].tolist(), bags.starts[1:].tolist(), strict=True)):
             # One small product a row, not one large one: its result cannot depend on the other rows of the batch.
