@@ -333,6 +333,8 @@ def serve(streams: stdio.Streams | None, tcp_port: int | None = None) -> int:
 
     The process must end with it: threads that do not stop within `GRACE` end it by force.
     """
+    # Indexing shares the interpreter with the questions: hand it over every millisecond rather than every five.
+    sys.setswitchinterval(0.001)
     logging.basicConfig(stream=sys.stderr, level=os.environ.get("SEXTANT_LOG", "WARNING").upper())
     # pygls logs whole messages, even at ERROR: that is the user's text.
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
