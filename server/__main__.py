@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Sequence
 
@@ -11,7 +12,9 @@ from server import __version__
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
-    arguments = _parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    # `-path:tests` is a word of the query, not an option; argparse takes what begins with a blank for a word.
+    arguments = _parser().parse_args([f" {word}" if word.startswith("-path:") else word for word in given])
     if arguments.command == "serve":
         from server.lsp.stdio import take_stdio  # noqa: PLC0415
 
@@ -21,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return serve(streams, arguments.tcp)
     if arguments.command == "train":
+        if importlib.util.find_spec("torch") is None:
+            sys.stderr.write("sextant: training needs torch; install it with: pip install 'sextant-ls[train]'\n")
+            return 2
         from server.model.train import main as train  # noqa: PLC0415
 
         return train(arguments.arguments)

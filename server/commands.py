@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from server import report
 from server.config import Settings, data_dir
 from server.engine import Engine
 from server.folder import home_of
+from server.index import question as questions
 from server.index.question import kind_named, languages_named
 from server.model.encoder import ModelError
 from server.model.encoder import load as load_encoder
 from server.snapshot import Snapshot
 from server.types import CancelToken, Filter, FolderStatus, Query, QuestionError, SearchResult, Similar
 
+_PLACE = re.compile(r"(.+?):([0-9]+)(?::[0-9]+)?")
+"""FILE:LINE, also with a column as compilers print it."""
 _EXIT_INTERRUPTED = 130
 _SHUTDOWN_WAIT = 0.1
 """Seconds between two looks at the progress."""
@@ -53,47 +58,64 @@ def _index(arguments: argparse.Namespace) -> int:
 def _search(arguments: argparse.Namespace) -> int:
     if bool(arguments.query) == bool(arguments.queries):
         raise CommandError("give either a query or --queries FILE")
-    wanted = Filter(kinds=frozenset(kind_named(kind) for kind in arguments.kind))
-    wanted = _filter(arguments, wanted)
+    kinds = frozenset(kind_named(kind) for kind in arguments.kind)
+    root, scope = _workspace(arguments.folder)
+    wanted = _filter(arguments, Filter(kinds=kinds, scope=scope))
     queries = _lines(arguments.queries) if arguments.queries else [" ".join(arguments.query)]
-    with _Index(_workspace(arguments.folder)) as index:
-        for text in queries:
+    failed = False
+    with _Index(root) as index:
+        for number, text in enumerate(queries, 1):
             query = Query(text, arguments.limit, wanted, arguments.explain)
-            result = index.snapshot.search(query, CancelToken())
+            try:
+                if not arguments.queries and not questions.parse(query).text:
+                    raise CommandError("there is nothing to search for: the query has no words")
+                result = index.snapshot.search(query, CancelToken())
+            except QuestionError as problem:
+                if not arguments.queries:
+                    raise
+                # A line for each query, whatever becomes of it: programs count them.
+                report.complain(f"line {number}, {text!r}: {problem}")
+                result, failed = SearchResult((), False, 0, True), True
             if arguments.json or arguments.queries:
                 report.as_json(result)
             else:
-                report.hits(result, index.snapshot)
-    return 0
+                report.hits(result)
+            if result.low_confidence and result.hits and (arguments.json or arguments.queries):
+                report.note(f"nothing matches {text!r} well; its hits are guesses")
+    return 2 if failed else 0
 
 
 def _similar(arguments: argparse.Namespace) -> int:
-    wanted = _filter(arguments, Filter())
     if arguments.place == "-":
+        root, scope = _workspace(arguments.folder)
+        wanted = _filter(arguments, Filter(scope=scope))
         language = next(iter(sorted(wanted.languages)), "") if len(wanted.languages) == 1 else ""
         asked = Similar(text=sys.stdin.read(), language=language)
-        root = _workspace(arguments.folder)
     else:
-        file, _, line = arguments.place.rpartition(":")
-        if not file or not line.isdecimal() or int(line) < 1:
+        place = _PLACE.fullmatch(arguments.place)
+        if place is None or int(place[2]) < 1:
             raise CommandError(f"{arguments.place!r} is not FILE:LINE, as in src/app.py:42")
-        path = Path(file).resolve()
-        asked = Similar(path=str(path), start=_offset(path, int(line)), end=_offset(path, int(line)))
-        root = _workspace(arguments.folder, path.parent)
-    asked = Similar(
-        asked.path, asked.start, asked.end, asked.text, asked.language, arguments.limit, wanted, arguments.explain
-    )
+        path = Path(place[1]).resolve()
+        root, scope = _workspace(arguments.folder, path.parent)
+        if not path.exists() and Path(root, place[1]).exists():
+            path = Path(root, place[1])  # as a search from another folder prints it
+        if not path.is_file():
+            raise CommandError(f"{place[1]} is not a file here, nor in {root}")
+        wanted = _filter(arguments, Filter(scope=scope))
+        offset = _offset(path, int(place[2]))
+        asked = Similar(path=str(path), start=offset, end=offset)
+    asked = replace(asked, limit=arguments.limit, filter=wanted, explain=arguments.explain)
     with _Index(root) as index:
-        result: SearchResult = index.snapshot.similar(asked, CancelToken())
+        result = index.snapshot.similar(asked, CancelToken())
         if arguments.json:
             report.as_json(result)
         else:
-            report.hits(result, index.snapshot)
+            report.hits(result)
     return 0
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    root = _workspace(arguments.folder)
+    root, _ = _workspace(arguments.folder)
     home = home_of(data_dir(), root)
     if not (home / "index.db").exists():
         raise CommandError(f"{root} is not indexed yet; run: sextant index {root}")
@@ -106,6 +128,10 @@ class _Index:
 
     def __init__(self, root: str) -> None:
         self._root = root
+        if not (home_of(data_dir(), root) / "index.db").exists():
+            report.note(f"{root} is indexed for the first time")
+        elif not Path.cwd().samefile(root):
+            report.note(f"in {root}")
         self._engine = Engine(Settings(), load_encoder(), data_dir())
 
     def __enter__(self) -> _Index:
@@ -116,8 +142,10 @@ class _Index:
                 while not self._engine.wait_idle(_SHUTDOWN_WAIT):
                     for folder in self._engine.status().folders:
                         show(folder)
+            if self.status.state == "degraded" and not self.snapshot.layers:
+                raise CommandError(self.status.message or "the index cannot be used")
             if self.status.state == "degraded":
-                report.complain(self.status.message or "the index is incomplete")
+                report.note(self.status.message or "the index is incomplete")
         except BaseException:
             self._engine.close()
             raise
@@ -139,12 +167,12 @@ def _filter(arguments: argparse.Namespace, wanted: Filter) -> Filter:
     languages = frozenset(one for name in arguments.lang for one in languages_named(name))
     include = tuple(glob for glob in arguments.path if not glob.startswith("-"))
     exclude = tuple(glob[1:] for glob in arguments.path if glob.startswith("-"))
-    return Filter(languages, wanted.kinds, include, exclude)
+    return replace(wanted, languages=languages, include=include, exclude=exclude)
 
 
 def _lines(file: str) -> Iterable[str]:
     text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    return [line.strip() for line in text.splitlines()]
 
 
 def _existing_folder(folder: str) -> str:
@@ -154,14 +182,20 @@ def _existing_folder(folder: str) -> str:
     return path
 
 
-def _workspace(chosen: str | None, near: Path | None = None) -> str:
-    """Return the folder to ask: the chosen one, else the nearest one around that has an index, else the current one."""
+def _workspace(chosen: str | None, near: Path | None = None) -> tuple[str, tuple[str, str] | None]:
+    """Return the folder whose index is asked, and the part of it that was chosen.
+
+    That is the nearest folder around with an index; without one the chosen folder, else the git repository around,
+    else the current folder.
+    """
+    here = Path(_existing_folder(chosen)) if chosen is not None else Path(os.path.realpath(near or "."))
+    around = (here, *here.parents)
+    indexed = next((str(folder) for folder in around if (home_of(data_dir(), str(folder)) / "index.db").exists()), None)
     if chosen is not None:
-        return _existing_folder(chosen)
-    here = Path(os.path.realpath(near or "."))
-    indexed = (folder for folder in (here, *here.parents) if (home_of(data_dir(), str(folder)) / "index.db").exists())
-    repository = (folder for folder in (here, *here.parents) if (folder / ".git").exists())
-    return str(next(indexed, None) or next(repository, None) or Path.cwd().resolve())
+        root = indexed or str(here)
+        return root, (root, here.relative_to(root).as_posix()) if root != str(here) else None
+    repository = next((str(folder) for folder in around if (folder / ".git").exists()), None)
+    return indexed or repository or str(Path.cwd().resolve()), None
 
 
 def _offset(path: Path, line: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,6 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.text import Text
 
 from server.index.store import peek
-from server.snapshot import Snapshot
 from server.types import FolderStatus, Hit, SearchResult
 
 _SHOWN_PATHS = 5
@@ -37,12 +37,12 @@ def progress() -> Iterator[Callable[[FolderStatus], None]]:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} files"),
+        TextColumn("{task.fields[detail]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("Looking for changes", total=None)
+        task = bar.add_task("Looking for changes", total=None, detail="")
         most = 0
 
         def show(status: FolderStatus) -> None:
@@ -50,9 +50,15 @@ def progress() -> Iterator[Callable[[FolderStatus], None]]:
             most = max(most, status.pending_files)
             if most:
                 done = most - status.pending_files
-                bar.update(task, description=f"Indexing {Path(status.root).name}", total=most, completed=done)
+                title, detail = f"Indexing {Path(status.root).name}", f"{done:,}/{most:,} files"
+                bar.update(task, description=title, total=most, completed=done, detail=detail)
 
         yield show
+
+
+def note(message: str) -> None:
+    """Tell the user on stderr what is going on."""
+    Console(stderr=True, highlight=False).print(Text(message, "dim"), soft_wrap=True)
 
 
 def indexed(status: FolderStatus, seconds: float, as_json: bool) -> None:
@@ -76,22 +82,24 @@ def status(root: str, home: Path, as_json: bool) -> None:
     console.print(f"folder     {root}")
     console.print(f"index      {home} ({size / 1e6:.1f} MB)")
     console.print(f"format     {found['format']}, encoder {found['encoder'][:12]}")
-    console.print(f"files      {sum(found['languages'].values()):,}")
     console.print(f"units      {found['units']:,}")
+    console.print(f"files      {sum(found['languages'].values()):,}")
     for language, count in found["languages"].items():
-        console.print(f"           {language} {count:,}")
+        console.print(f"           {count:,} {language}")
     paths: dict[str, list[str]] = found["skippedPaths"]
     _print_skipped(console, {reason: len(names) for reason, names in paths.items()}, paths)
 
 
-def hits(result: SearchResult, snapshot: Snapshot) -> None:
-    """Show hits with a line of code each."""
+def hits(result: SearchResult) -> None:
+    """Show hits with a line about each."""
     console = Console(highlight=False, soft_wrap=True)
     if not result.hits:
         console.print("Nothing found." + (" The index is still being built." if result.is_incomplete else ""))
         return
     if result.origin is not None:
-        console.print(Text.assemble("like ", (result.origin.name, "bold"), f"  {_place(result.origin)}"))
+        origin = result.origin
+        name = f"{origin.container}.{origin.name}" if origin.container else origin.name
+        console.print(Text.assemble("like ", (name, "bold"), f"  {origin.kind.name.lower()}  {_place(origin)}"))
     if result.low_confidence:
         console.print(Text("Nothing matches well; these are guesses.", "yellow"))
     for number, hit in enumerate(result.hits, 1):
@@ -102,7 +110,7 @@ def hits(result: SearchResult, snapshot: Snapshot) -> None:
                 (_place(hit), "blue"),
             )
         )  # fmt: skip
-        line = hit.detail or _first_line(hit, snapshot)
+        line = hit.detail or hit.signature
         if line:
             console.print(Text(f"           {line}", "dim"))
         if hit.why:
@@ -113,8 +121,6 @@ def hits(result: SearchResult, snapshot: Snapshot) -> None:
 def as_json(result: SearchResult) -> None:
     """Print the hits as one line of JSON."""
     _write([hit_json(hit) for hit in result.hits])
-    if result.low_confidence and result.hits:
-        complain("nothing matches well; these hits are guesses")
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:
@@ -139,13 +145,11 @@ def hit_json(hit: Hit) -> dict[str, Any]:
 
 
 def _place(hit: Hit) -> str:
-    return f"{hit.path}:{hit.name_span.start_row + 1}"
-
-
-def _first_line(hit: Hit, snapshot: Snapshot) -> str:
-    data = snapshot.text(hit.folder, hit.path) or b""
-    text = data[hit.span.start : hit.span.end].decode("utf-8", "replace")
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")[:120]
+    path = Path(hit.folder, hit.path)
+    here = Path.cwd()
+    # As the user would have to type it: from here where that is inside the workspace.
+    shown = os.path.relpath(path, here) if here.is_relative_to(hit.folder) else hit.path
+    return f"{shown}:{hit.name_span.start_row + 1}"
 
 
 def _print_skipped(console: Console, skipped: dict[str, int], paths: dict[str, list[str]] | None = None) -> None:

@@ -120,7 +120,14 @@ async def _wait_until_ready(client: LanguageClient) -> Any:
 
 
 def _show(console: Console, root: Path, title: str, result: Any, seconds: float) -> None:
-    table = Table(title=f"{title}  [dim]{seconds * 1000:.1f} ms[/dim]", title_justify="left", box=None, expand=False)
+    table = Table(
+        show_header=bool(result.hits),
+        pad_edge=False,
+        title=f"{title}  [dim]{seconds * 1000:.1f} ms[/dim]",
+        title_justify="left",
+        box=None,
+        expand=False,
+    )
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("name", overflow="fold")
     table.add_column("file:line", overflow="fold")
@@ -133,7 +140,9 @@ def _show(console: Console, root: Path, title: str, result: Any, seconds: float)
             f"{hit.score:.2f}", f"[bold]{name}[/bold]", f"[blue]{_place(root, hit)}[/blue]", f"[dim]{detail}[/dim]"
         )
     console.print(table)
-    if result.lowConfidence:
+    if not result.hits:
+        console.print("nothing found")
+    elif result.lowConfidence:
         console.print("[yellow]nothing matches well; these are guesses[/yellow]")
     console.print()
 

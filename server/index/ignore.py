@@ -118,6 +118,8 @@ def _read_specs(folder: Path) -> tuple[GitIgnoreSpec, ...]:
 def _read_spec(file: Path) -> GitIgnoreSpec | None:
     """Read one ignore file; a missing or unreadable one has no rules, a line that makes no sense is left out."""
     try:
+        if not file.is_file():  # to open a pipe would be to wait for ever
+            return None
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None

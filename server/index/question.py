@@ -31,7 +31,8 @@ class Question:
     """A query without its filters, and the identifiers in it that may be exact names."""
 
     text: str
-    names: tuple[str, ...]
+    names: tuple[tuple[str, str], ...]
+    """(container or "", name) of each identifier that may be meant exactly."""
     allows_tests: bool
     """Tests are spoken of, so they are not out of place."""
     wants_tests: bool
@@ -52,11 +53,15 @@ def parse(query: Query) -> Question:
     text = " ".join(_FILTER.sub(" ", query.text).split())
     stripped = text.removesuffix("()")
     is_name = _IDENTIFIER.fullmatch(stripped) is not None
-    names = tuple(
-        _QUALIFIER.split(match)[-1] for match in _IDENTIFIER.findall(text) if is_name or _CODE_LIKE.search(match)
-    )
+    names = tuple(_qualified(match) for match in _IDENTIFIER.findall(text) if is_name or _CODE_LIKE.search(match))
     allows_tests, wants_tests = _TESTS.search(text) is not None, _TESTS_OF.search(text) is not None
     return Question(text, names, allows_tests, wants_tests, parts, query.limit)
+
+
+def _qualified(identifier: str) -> tuple[str, str]:
+    """Return the last two parts of a qualified name."""
+    *before, name = _QUALIFIER.split(identifier)
+    return (before[-1] if before else "", name)
 
 
 def languages_named(name: str) -> frozenset[str]:

@@ -17,6 +17,8 @@ NAME_WEIGHT = 0.25
 """What a name that consists of the question's words adds."""
 TEST_FACTOR = 0.75
 """Tests, examples and benchmarks repeat the words of what they test; unless asked for, the thing itself goes first."""
+FOREIGN_NAME = 0.7
+"""How exact a name is that was asked for in another container: `Flask.run` is meant, `Other.run` may be."""
 MODULE_FACTOR = 0.9
 """The remainder of a module is rarely the answer itself."""
 
@@ -37,7 +39,8 @@ class Features:
     """BM25 as a share of the most that the question's words could give, 0 to 1."""
     name: float
     """Overlap of the name's words with the question's, 0 to 1."""
-    is_exact_name: bool
+    exact_name: float
+    """1 for the very name that was asked for, less if it belongs to another container than the one asked for."""
     is_out_of_place: bool
     """A test, example or benchmark that nobody asked for, or anything else where tests were asked for."""
     kind: Kind
@@ -52,7 +55,7 @@ def score(features: Features) -> float:
     if features.kind == Kind.MODULE:
         value *= MODULE_FACTOR
     # An exact name lifts above everything else, but keeps the order among several of that name.
-    return 0.5 + value / 2 if features.is_exact_name else value
+    return (features.exact_name + value) / 2 if features.exact_name else value
 
 
 @lru_cache(maxsize=1 << 14)

@@ -86,7 +86,10 @@ def find(
         places.update(_best(masks, [_scan(layer, mask, vector) for layer, mask in zip(layers, masks, strict=True)]))
     token.check()
     places.update(_best(masks, lexical))
-    wanted_names = sorted(set(map(name_hash, question.names)))
+    named_in: dict[int, set[str]] = {}
+    for container, own in question.names:
+        named_in.setdefault(name_hash(own), set()).add(container.casefold())
+    wanted_names = sorted(named_in)
     named = [mask & np.isin(layer.segment.names, wanted_names) for layer, mask in zip(layers, masks, strict=True)]
     places.update(_best(named, lexical))
     wanted = rank.stems(question.text)
@@ -104,7 +107,7 @@ def find(
                 dense=max(cosine, 0.0),
                 lexical=words,
                 name=rank.name_overlap(segment.name(row), wanted, by_stem),
-                is_exact_name=not question.wants_tests and int(segment.names[row]) in wanted_names,
+                exact_name=0.0 if question.wants_tests else _exact_name(segment, row, named_in),
                 is_out_of_place=not question.allows_tests if is_test else question.wants_tests,
                 kind=Kind(int(segment.kinds[row])),
             )
@@ -194,6 +197,15 @@ def _best(masks: Sequence[Mask], scores: Sequence[npt.NDArray[np.float64]]) -> I
         last = np.partition(merged, len(merged) - CANDIDATES)[len(merged) - CANDIDATES]
         passing = [rows[part[rows] >= last - _TOLERANCE] for part, rows in zip(scores, passing, strict=True)]
     return [(number, int(row)) for number, rows in enumerate(passing) for row in rows]
+
+
+def _exact_name(segment: Segment, row: int, named_in: dict[int, set[str]]) -> float:
+    """Return how exactly a row is what was named, given the containers in which each name was asked for."""
+    containers = named_in.get(int(segment.names[row]))
+    if containers is None:
+        return 0.0
+    own = segment.strings(row)[1].rpartition(".")[2].casefold()
+    return 1.0 if "" in containers or own in containers else rank.FOREIGN_NAME
 
 
 def _order(scored: Scored) -> tuple[float, str, str, int]:

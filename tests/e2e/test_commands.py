@@ -83,9 +83,11 @@ def test_filters_on_the_line_and_in_the_query_do_the_same(root: Path) -> None:
 
 
 def test_many_queries_print_a_line_each(root: Path) -> None:
-    (root.parent / "queries.txt").write_text("send an email\n\nconvert time zone\n")
-    lines = sextant(root, "search", "--queries", "../queries.txt")[0].splitlines()
-    assert [json.loads(line)[0]["name"] for line in lines] == ["deliver", "to_zone"]
+    (root.parent / "queries.txt").write_text("send an email\n\nconvert time zone\nkind:verb x\n")
+    shown, complaint = sextant(root, "search", "--queries", "../queries.txt", code=2)
+    answers = [json.loads(line) for line in shown.splitlines()]
+    assert [answer[0]["name"] if answer else None for answer in answers] == ["deliver", None, "to_zone", None]
+    assert "line 4" in complaint and "verb" in complaint
 
 
 def test_similar_to_a_line_and_to_a_snippet(root: Path) -> None:
@@ -100,7 +102,7 @@ def test_index_then_status_from_a_folder_below(root: Path) -> None:
     outcome = json.loads(sextant(root, "index", "--json")[0])
     assert (outcome["files"], outcome["skipped"], outcome["state"]) == (4, {"binary": 1}, "ready")
     shown, _ = sextant(root, "status", cwd=root / "src")
-    assert "my project" in shown and "python 3" in shown and "binary" in shown and "src/data.py" in shown
+    assert "my project" in shown and "3 python" in shown and "binary" in shown and "src/data.py" in shown
     assert json.loads(sextant(root, "status", "--json")[0])["skippedPaths"] == {"binary": ["src/data.py"]}
 
 
@@ -120,6 +122,7 @@ def test_a_changed_file_is_found_at_once_and_a_deleted_one_is_gone(root: Path) -
         (("search", "x", "lang:klingon"), "klingon"),
         (("search", "x", "--kind", "verb"), "verb"),
         (("search",), "either a query or --queries"),
+        (("search", "lang:go"), "no words"),
         (("similar", "src/mail.py"), "FILE:LINE"),
         (("similar", "src/mail.py:99"), "no line 99"),
         (("similar", "src/none.py:1"), "src/none.py"),
@@ -129,6 +132,56 @@ def test_a_changed_file_is_found_at_once_and_a_deleted_one_is_gone(root: Path) -
 def test_mistakes_are_explained(root: Path, arguments: tuple[str, ...], message: str) -> None:
     shown, complaint = sextant(root, *arguments, code=2)
     assert shown == "" and message in complaint and "Traceback" not in complaint
+
+
+def test_paths_can_be_typed_where_they_are_shown(root: Path) -> None:
+    sextant(root, "index")
+    shown, _ = sextant(root, "search", "send an email", "-n", "1", cwd=root / "tests")
+    place = f"..{os.sep}src{os.sep}mail.py:4"
+    assert place in shown
+    assert "like deliver" in sextant(root, "similar", place, cwd=root / "tests")[0]
+    assert "like deliver" in sextant(root, "similar", "src/mail.py:6:5", cwd=root / "tests")[0]
+
+
+def test_a_folder_inside_an_index_is_a_part_of_it(root: Path) -> None:
+    sextant(root, "index")
+    found = hits(root, "search", "send an email", "-C", "tests")
+    assert {hit["path"] for hit in found} == {"tests/test_mail.py"}
+    assert len(list((root.parent / "data" / "folders").iterdir())) == 1
+
+
+def test_an_unusable_data_folder_is_an_error(root: Path) -> None:
+    (root.parent / "data").write_text("a file")
+    shown, complaint = sextant(root, "search", "send an email", code=2)
+    assert shown == "" and complaint.count("SEXTANT_DATA_DIR") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
+def test_a_terminal_shows_progress_and_hits(root: Path) -> None:
+    import pty
+
+    for number in range(400):  # enough to be seen
+        (root / f"many{number}.py").write_text(f"def number_{number}():\n    return {number}\n")
+    master, slave = pty.openpty()
+    environment = {**os.environ, "SEXTANT_DATA_DIR": str(root.parent / "data"), "TERM": "xterm", "COLUMNS": "100"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    with subprocess.Popen(
+        [sys.executable, "-m", "server", "search", "send", "an", "email"],
+        stdin=slave, stdout=slave, stderr=slave, env=environment, cwd=root,
+    ) as process:  # fmt: skip
+        os.close(slave)
+        shown = b""
+        try:
+            while piece := os.read(master, 65536):
+                shown += piece
+        except OSError:  # Linux says so when the other side is closed
+            pass
+        assert process.wait(60) == 0
+    os.close(master)
+    text = shown.decode()
+    assert "Traceback" not in text
+    assert "Indexing my project" in text and "/404 files" in text
+    assert "deliver" in text and "mail.py:4" in text
 
 
 def test_nothing_is_written_into_the_workspace(root: Path) -> None:

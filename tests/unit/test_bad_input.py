@@ -116,6 +116,14 @@ def test_names_that_are_not_unicode_are_reported(root: Path, indexed: Engine) ->
     assert status_of(indexed).skipped == {"name is not valid Unicode": 1}
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_pipes_are_never_opened(root: Path, indexed: Engine) -> None:
+    for name in (".gitignore", ".sextantignore", "pipe.py", "pipe"):
+        os.mkfifo(root / name)
+    indexed.rescan()
+    assert status_of(indexed).files == 1
+
+
 def test_a_file_that_vanishes_while_it_is_read(root: Path) -> None:
     found = look(root, "good.py", Settings())
     assert isinstance(found, Found)

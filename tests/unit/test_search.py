@@ -38,6 +38,10 @@ FILES = {
         '    """Try again after growing pauses when the server is busy."""\n'
         "    assert call_with_backoff(lambda: 1) == 1\n"
     ),
+    "util/reset.py": (
+        "class Cache:\n    def reset(self):\n        self.entries.clear()\n\n\n"
+        "class User:\n    def reset(self):\n        self.password = None\n"
+    ),
     "util/copy_one.py": (
         "def clamp(value, low, high):\n    if value < low:\n        return low\n    return min(value, high)\n"
     ),
@@ -76,12 +80,18 @@ def ask(snapshot: Snapshot) -> Callable[..., list[Hit]]:
         ("Service.Authenticate", "Authenticate"),
         ("Service::Authenticate()", "Authenticate"),
         ("where is fetchPage defined", "fetchPage"),
+        ("User.reset", "reset"),
+        ("Cache::reset", "reset"),
         ("test for call_with_backoff", "test_call_with_backoff_waits_longer_each_time"),
         ("for attempt in range(attempts): time.sleep(2 ** attempt)", "call_with_backoff"),
     ],
 )
 def test_the_best_hit(ask: Callable[..., list[Hit]], question: str, name: str) -> None:
     assert ask(question)[0].name == name
+
+
+def test_a_qualified_name_means_the_one_of_that_owner(ask: Callable[..., list[Hit]]) -> None:
+    assert [ask(f"{owner}.reset")[0].container for owner in ("User", "Cache")] == ["User", "Cache"]
 
 
 def test_a_hit_says_where_and_what_it_is(ask: Callable[..., list[Hit]]) -> None:
