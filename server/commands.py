@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     action = {"index": _index, "search": _search, "similar": _similar, "status": _status}[arguments.command]
     try:
         return action(arguments)
-    except (CommandError, QuestionError, ModelError, OSError) as problem:
+    except (CommandError, QuestionError, ModelError, OSError, UnicodeError) as problem:
         report.complain(str(problem))
         return 2
     except KeyboardInterrupt:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+from pathspec import GitIgnoreSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,9 @@ def parse(raw: Mapping[str, Any]) -> tuple[Settings, list[str]]:
             good = isinstance(value, list) and all(isinstance(item, str) for item in value)
         else:
             good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-        if good:
+        if name == "exclude" and good and not all(map(_is_pattern, value)):
+            problems.append(f"setting {key!r} keeps its default: {value!r} has a pattern that makes no sense")
+        elif good:
             chosen[name] = tuple(value) if isinstance(default, tuple) else value
         else:
             problems.append(f"setting {key!r} keeps its default: {value!r} is not {_expected(default)}")
@@ -59,6 +63,14 @@ def data_dir() -> Path:
         if chosen
         else Path(platformdirs.user_cache_dir("sextant", appauthor=False))
     )
+
+
+def _is_pattern(pattern: str) -> bool:
+    try:
+        GitIgnoreSpec.from_lines([pattern])
+    except (ValueError, re.error):
+        return False
+    return True
 
 
 def _camel(name: str) -> str:

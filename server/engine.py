@@ -10,12 +10,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from server.config import Settings
 from server.folder import Folder, home_of
 from server.index.ignore import IgnoreRules, is_rule_file
-from server.index.store import remove_database
+from server.index.store import is_environment, remove_database
 from server.index.vectors import VectorStore
 from server.index.watch import Watch
 from server.process import release_memory, resident_bytes
@@ -27,6 +28,8 @@ _log = logging.getLogger(__name__)
 Work = Generator[None, None, None]
 """Background work, a slice at each step."""
 
+_RETRY = 15.0
+"""Seconds after which a folder that failed is looked at again."""
 _STATUS_INTERVAL = 0.1
 """Seconds between two reports of progress."""
 _PUBLISH_SHARE = 0.1
@@ -92,8 +95,8 @@ class Engine:
         return self._snapshot
 
     def status(self) -> Status:
-        """Return what was last reported."""
-        return self._status
+        """Return what was last reported, with the number of the snapshot that answers now."""
+        return replace(self._status, generation=self._snapshot.generation)
 
     def wait_idle(self, timeout: float | None = None) -> bool:
         """Wait until every posted change is visible in `snapshot`; False when that took longer than `timeout`."""
@@ -150,13 +153,17 @@ class Engine:
     def _turn(self) -> None:
         """Apply one posted change, or else do a slice of background work; publish when it is time."""
         try:
-            change = self._posted.get(block=not self._work and not self._dirty)
+            waits = not self._work and not self._dirty
+            troubled = any(folder.is_degraded for folder in self._folders.values())
+            change = self._posted.get(waits, _RETRY if troubled else None)
         except queue.Empty:
             change = None
+            if waits:  # what failed may have been mended: room on the disk, a folder that is back
+                self._rescan(None)
         if change is not None:
             self._guard(change)
             if self._posted.empty():
-                self._publish()  # a burst of changes is published once
+                self._guard(self._publish)  # a burst of changes is published once
             with self._idle:
                 self._open_posts -= 1
                 self._is_working = bool(self._work or self._compacting) or self._dirty
@@ -165,7 +172,7 @@ class Engine:
         for root in list(self._work):
             self._guard(lambda root=root: self._slice(root))  # type: ignore[misc]
         if not self._work or time.monotonic() - self._published_at > self._publish_cost / _PUBLISH_SHARE:
-            self._publish()
+            self._guard(self._publish)
         with self._idle:
             self._is_working = bool(self._work or self._compacting) or self._dirty
             self._idle.notify_all()
@@ -245,8 +252,11 @@ class Engine:
             pass
         except (OSError, sqlite3.Error) as problem:
             _log.warning("index: %s", problem)
-            for folder in self._folders.values():
-                folder.degrade(f"{problem}; answers come from what is indexed already")
+            for root, folder in list(self._folders.items()):
+                try:
+                    folder.degrade(f"{problem}; answers come from what is indexed already")
+                except (OSError, ValueError, sqlite3.Error):
+                    self._begin_anew(root)
             self._dirty = True
         except Exception:
             _log.exception("index: unexpected failure")
@@ -255,6 +265,13 @@ class Engine:
         if root in self._folders:
             return
         self._failed.pop(root, None)
+        try:
+            root.encode("utf-8")
+        except UnicodeEncodeError:
+            message = "the path of this folder is not valid Unicode; rename it or open a folder below it"
+            self._failed[root] = FolderStatus(root, "degraded", 0, 0, 0, {}, {}, message)
+            self._dirty = True
+            return
         try:
             if self._vectors is None:
                 self._vectors = VectorStore(
@@ -280,11 +297,18 @@ class Engine:
             root, lambda name: IgnoreRules(path, extra).ignores(name, True), self.touch, lambda: self.rescan(root)
         )
 
+    def _begin_anew(self, root: str) -> None:
+        """Open a folder's index again after damage; `_open_folder` replaces what cannot be read."""
+        self._remove_folder(root)
+        self._add_folder(root)
+
     def _open_folder(self, root: str, vectors: VectorStore) -> Folder:
         """Open the index of a folder; one whose columns make no sense is begun anew."""
         try:
             return Folder(root, self._data_dir, vectors, self._encoder, self._settings)
-        except ValueError:
+        except (ValueError, sqlite3.DatabaseError) as problem:
+            if is_environment(problem):
+                raise
             remove_database(home_of(self._data_dir, root) / "index.db")
             return Folder(root, self._data_dir, vectors, self._encoder, self._settings)
 
@@ -322,9 +346,8 @@ class Engine:
 
     def _in_folder(self, path: str, action: Callable[[Folder, str], None]) -> None:
         """Do something with a path in the folder it belongs to; paths outside all folders are nobody's."""
-        place = locate(set(self._folders), path)
-        if place is None:  # perhaps through a symbolic link
-            place = locate(set(self._folders), os.path.realpath(path))
+        # Resolved first: a path through a symbolic link belongs to where it leads, be that outside or ignored.
+        place = locate(set(self._folders), os.path.realpath(path))
         if place is not None:
             action(self._folders[place[0]], place[1])
             self._dirty = True
@@ -345,6 +368,9 @@ class Engine:
             buffers = {(folder.root, path): text for folder in folders for path, text in folder.texts.items()}
             number = self._snapshot.generation + 1
             self._snapshot = Snapshot(number, layers, self._encoder, incomplete, buffers)
+        for folder in list(folders):
+            if folder.has_lost and folder.root not in self._work:
+                self._scan(folder)
         self._published_at = time.monotonic()
         self._publish_cost = self._published_at - started
         self._report(force=not self._work)

@@ -14,7 +14,7 @@ from server.index.ingest import Ingested, ingest_all, ingest_buffer, ingest_file
 from server.index.languages import LANGUAGES, language_of
 from server.index.layers import FolderLayers, Layer
 from server.index.vectors import VectorStore
-from server.types import CancelToken, Encoder, FileStamp, FolderStatus
+from server.types import CancelToken, Encoder, FolderStatus
 
 _COMMIT_SECONDS = 0.5
 """A crash in a first index costs at most the work of this time."""
@@ -88,6 +88,7 @@ class Folder:
             self._message = f"{self.root} is not a folder that can be read"
             self.is_scanning = False
             return
+        self._layers.has_lost = False
         self._rules = IgnoreRules(self._path, self._settings.exclude)
         for path in self._documents:
             if (path in self.texts) == self._rules.ignores_below(path):
@@ -110,9 +111,19 @@ class Folder:
         self._message = None
         self.is_scanning = False
 
+    @property
+    def has_lost(self) -> bool:
+        """Tell whether a scan has to bring back vectors that the shared store lost."""
+        return self._layers.has_lost
+
+    @property
+    def is_degraded(self) -> bool:
+        """Tell whether something failed that a later scan may mend."""
+        return self._message is not None
+
     def needs_scan(self, path: str) -> bool:
-        """Tell whether a change of this path may change which other files count."""
-        return is_rule_file(path) or (self._path / path).is_dir() or self._is_known_folder(path)
+        """Tell whether a change of this path may change which other files count, or may mend what failed."""
+        return self.is_degraded or is_rule_file(path) or (self._path / path).is_dir() or self._is_known_folder(path)
 
     def touch(self, path: str) -> None:
         """Look again at one file."""
@@ -150,8 +161,7 @@ class Folder:
             self._uncover(path)
             return
         self.texts[path] = data
-        stamp = FileStamp(len(data), 0, 0)
-        self._layers.set_buffer(ingest_buffer(data, language, path, stamp, self._fingerprint))
+        self._layers.set_buffer(ingest_buffer(data, language, path, self._settings, self._fingerprint))
         self.is_changed = True
 
     def _uncover(self, path: str) -> None:

@@ -23,7 +23,9 @@ _SHOWN_PATHS = 5
 
 def complain(message: str) -> None:
     """Tell the user what went wrong, on stderr."""
-    Console(stderr=True, highlight=False).print(Text.assemble(("sextant: ", "bold red"), message), soft_wrap=True)
+    Console(stderr=True, highlight=False, markup=False).print(
+        Text.assemble(("sextant: ", "bold red"), message), soft_wrap=True
+    )
 
 
 @contextlib.contextmanager
@@ -35,7 +37,7 @@ def progress() -> Iterator[Callable[[FolderStatus], None]]:
         return
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.fields[detail]}"),
         TimeElapsedColumn(),
@@ -58,7 +60,7 @@ def progress() -> Iterator[Callable[[FolderStatus], None]]:
 
 def note(message: str) -> None:
     """Tell the user on stderr what is going on."""
-    Console(stderr=True, highlight=False).print(Text(message, "dim"), soft_wrap=True)
+    Console(stderr=True, highlight=False, markup=False).print(Text(message, "dim"), soft_wrap=True)
 
 
 def indexed(status: FolderStatus, seconds: float, as_json: bool) -> None:
@@ -66,7 +68,7 @@ def indexed(status: FolderStatus, seconds: float, as_json: bool) -> None:
     if as_json:
         _write(_folder_json(status) | {"seconds": round(seconds, 3)})
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"{status.root}: {status.files:,} files, {status.units:,} units, {seconds:.1f} s")
     _print_skipped(console, status.skipped)
 
@@ -78,7 +80,7 @@ def status(root: str, home: Path, as_json: bool) -> None:
     if as_json:
         _write({"root": root, "index": str(home), "bytes": size, **found})
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"folder     {root}")
     console.print(f"index      {home} ({size / 1e6:.1f} MB)")
     console.print(f"format     {found['format']}, encoder {found['encoder'][:12]}")
@@ -92,27 +94,27 @@ def status(root: str, home: Path, as_json: bool) -> None:
 
 def hits(result: SearchResult) -> None:
     """Show hits with a line about each."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     if not result.hits:
         console.print("Nothing found." + (" The index is still being built." if result.is_incomplete else ""))
         return
     if result.origin is not None:
         origin = result.origin
         name = f"{origin.container}.{origin.name}" if origin.container else origin.name
-        console.print(Text.assemble("like ", (name, "bold"), f"  {origin.kind.name.lower()}  {_place(origin)}"))
+        console.print(Text.assemble("like ", (_plain(name), "bold"), f"  {origin.kind.name.lower()}  {_place(origin)}"))
     if result.low_confidence:
         console.print(Text("Nothing matches well; these are guesses.", "yellow"))
     for number, hit in enumerate(result.hits, 1):
         name = f"{hit.container}.{hit.name}" if hit.container else hit.name
         console.print(
             Text.assemble(
-                f"{number:3}  ", (f"{hit.score:.2f}  ", "cyan"), (name, "bold"), f"  {hit.kind.name.lower()}  ",
+                f"{number:3}  ", (f"{hit.score:.2f}  ", "cyan"), (_plain(name), "bold"), f"  {hit.kind.name.lower()}  ",
                 (_place(hit), "blue"),
             )
         )  # fmt: skip
         line = hit.detail or hit.signature
         if line:
-            console.print(Text(f"           {line}", "dim"))
+            console.print(Text(f"           {_plain(line)}", "dim"))
         if hit.why:
             terms = ", ".join(f"{term.term} {term.weight:.2f}" for term in hit.why.terms[:8] if term.weight > 0.005)
             console.print(Text(f"           meaning {hit.why.dense:.2f}, words {hit.why.lexical:.2f}: {terms}", "dim"))
@@ -144,12 +146,17 @@ def hit_json(hit: Hit) -> dict[str, Any]:
     return found
 
 
+def _plain(text: str) -> str:
+    """Take out what would steer the terminal: names and documentation are somebody else's text."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
 def _place(hit: Hit) -> str:
     path = Path(hit.folder, hit.path)
     here = Path.cwd()
     # As the user would have to type it: from here where that is inside the workspace.
     shown = os.path.relpath(path, here) if here.is_relative_to(hit.folder) else hit.path
-    return f"{shown}:{hit.name_span.start_row + 1}"
+    return f"{_plain(shown)}:{hit.name_span.start_row + 1}"
 
 
 def _print_skipped(console: Console, skipped: dict[str, int], paths: dict[str, list[str]] | None = None) -> None:
@@ -159,7 +166,7 @@ def _print_skipped(console: Console, skipped: dict[str, int], paths: dict[str, l
         console.print(f"           {count:,} {reason}")
         names = (paths or {}).get(reason, [])
         for name in names[:_SHOWN_PATHS]:
-            console.print(Text(f"             {name}", "dim"))
+            console.print(Text(f"             {_plain(name)}", "dim"))
         if len(names) > _SHOWN_PATHS:
             console.print(Text(f"             and {len(names) - _SHOWN_PATHS:,} more (--json lists all)", "dim"))
 

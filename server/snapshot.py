@@ -94,6 +94,9 @@ class Snapshot:
         buffer = self.buffers.get((folder, path))
         if buffer is not None:
             return buffer
+        # Only what is indexed is read: not ignored files, not pipes, not what has no end.
+        if not any(layer.live[row] for layer in self.layers if layer.folder == folder for row in _rows(layer, path)):
+            return None
         try:
             return Path(folder, path).read_bytes()
         except OSError:
@@ -106,12 +109,12 @@ class Snapshot:
 
     def _place(self, asked: Similar, masks: list[Mask]) -> tuple[Scored | None, Passage, Vectors | None]:
         """Return the unit at a place, what to compare and its vector if known; takes the place out of the masks."""
-        place = self.locate(asked.path)
+        place = self.locate(os.path.realpath(asked.path))
         data = self.text(*place) if place else None
         if place is None or data is None:
             if asked.text:
                 return None, _snippet(asked.text, asked.language), None
-            raise QuestionError(f"{asked.path} is not in an indexed folder; pass the text itself to compare it")
+            raise QuestionError(f"{asked.path} is not indexed; pass the text itself to compare it")
         start, end = max(0, min(asked.start, len(data))), max(0, min(asked.end, len(data)))
         selected = data[start:end]
         start += len(selected) - len(selected.lstrip())
@@ -192,6 +195,10 @@ class Snapshot:
         is_guess = not found or found[0].score < least
         hits = tuple(self._hit(one, asked) for one in found)
         return SearchResult(hits, self.is_incomplete, self.generation, is_guess, origin)
+
+
+def _rows(layer: Layer, path: str) -> range:
+    return layer.segment.rows_of(path)[:1]  # a file's rows are live together
 
 
 def locate(folders: set[str], path: str) -> tuple[str, str] | None:

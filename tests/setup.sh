@@ -39,7 +39,8 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 quiet() { "$@" >"$log" 2>&1 || { cat "$log" >&2; fail "failed: $*"; }; }
 
-[ -x .venv/bin/python ] || quiet "$python" -m venv .venv
+# Also when an earlier run was interrupted in the middle of it.
+.venv/bin/python -m pip --version >/dev/null 2>&1 || quiet "$python" -m venv --clear .venv
 pip=".venv/bin/python -m pip --disable-pip-version-check"
 echo "setup: installing into .venv ($level; a minute or two the first time)" >&2
 # Annoy's own build asks for -march=native: a module made so dies of SIGILL on an older processor. pip's cache would

@@ -122,17 +122,17 @@ def read(root: Path, path: str, settings: Settings) -> tuple[bytes, str]:
         raise Skip("vanished while it was read") from problem
     except OSError as problem:
         raise Skip(_reason(problem, "file")) from problem
-    if len(data) > settings.max_file_bytes:
-        raise Skip(_too_large(settings))
     language = language_of(path, data[:_BINARY_PROBE])
     if language is None:
         raise Skip("")
-    check_text(data, language)
+    check_text(data, language, settings)
     return data, language
 
 
-def check_text(data: bytes, language: str) -> None:
-    """Raise Skip with a reason for data that is binary, minified or generated."""
+def check_text(data: bytes, language: str, settings: Settings) -> None:
+    """Raise Skip with a reason for data that is too large, binary, minified or generated."""
+    if len(data) > settings.max_file_bytes:
+        raise Skip(_too_large(settings))
     if b"\0" in data[:_BINARY_PROBE]:
         raise Skip("binary")
     if _GENERATED.search(data, 0, _GENERATED_PROBE):

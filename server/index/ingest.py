@@ -44,10 +44,11 @@ def ingest_text(data: bytes, language: str, path: str, stamp: FileStamp, fingerp
     return Ingested(FileEntry(path, stamp, language, from_units(units, path, keys)), passages)
 
 
-def ingest_buffer(data: bytes, language: str, path: str, stamp: FileStamp, fingerprint: str) -> Ingested:
+def ingest_buffer(data: bytes, language: str, path: str, settings: Settings, fingerprint: str) -> Ingested:
     """Return what the index keeps of an open buffer: what it would keep of a file with that text."""
+    stamp = FileStamp(len(data), 0, 0)
     try:
-        check_text(data, language)
+        check_text(data, language, settings)
     except Skip as skip:
         return Ingested(FileEntry(path, stamp, language, None, str(skip)))
     return ingest_text(data, language, path, stamp, fingerprint)

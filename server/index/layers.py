@@ -52,6 +52,8 @@ class FolderLayers:
         self._base = self._load_base()
         self._delta_segment: Segment | None = None
         self._buffer_segment: Segment | None = None
+        self.has_lost = False
+        """Whether files wait for a scan because the shared store lost vectors of theirs."""
         self.encoded = 0
         """Passages encoded so far; the rest came from the content-addressed store."""
 
@@ -180,6 +182,7 @@ class FolderLayers:
             path = segment.paths[segment.file_of[row]]
             if key not in known and path in self.stamps:
                 self.stamps[path] = _NO_STAMP
+                self.has_lost = True
 
 
 def _layer(folder: str, segment: Segment, claimed: Iterable[str]) -> Layer:

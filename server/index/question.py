@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from pathspec import GitIgnoreSpec
+
+from server.index.ignore import MOST_STARS, is_wild
 from server.index.languages import LANGUAGES
 from server.types import Filter, Kind, Query, QuestionError
 
@@ -56,6 +59,18 @@ def parse(query: Query) -> Question:
     names = tuple(_qualified(match) for match in _IDENTIFIER.findall(text) if is_name or _CODE_LIKE.search(match))
     allows_tests, wants_tests = _TESTS.search(text) is not None, _TESTS_OF.search(text) is not None
     return Question(text, names, allows_tests, wants_tests, parts, query.limit)
+
+
+def globs(patterns: tuple[str, ...]) -> GitIgnoreSpec:
+    """Return the matcher of some globs; raises QuestionError for one that makes no sense."""
+    for pattern in patterns:
+        if is_wild(pattern):
+            raise QuestionError(f"the glob {pattern!r} has more than {MOST_STARS} stars in one part of the path")
+        try:
+            GitIgnoreSpec.from_lines([pattern])
+        except (ValueError, re.error):
+            raise QuestionError(f"{pattern!r} is not a glob such as src/**") from None
+    return GitIgnoreSpec.from_lines(patterns)
 
 
 def _qualified(identifier: str) -> tuple[str, str]:

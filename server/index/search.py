@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pathspec import GitIgnoreSpec
 
 from server.index import rank
 from server.index.columns import name_hash
 from server.index.layers import Layer
 from server.index.lexical import idf, saturate, stem
-from server.index.question import Question
+from server.index.question import Question, globs
 from server.index.segment import Segment
 from server.types import CancelToken, Filter, Kind, Vectors
 
@@ -128,7 +127,7 @@ def mask_of(layer: Layer, wanted: Filter) -> Mask:
         mask = mask & np.isin(segment.kinds, [int(kind) for kind in sorted(wanted.kinds)])
     prefix = wanted.scope[1] if wanted.scope else ""
     if wanted.include or wanted.exclude or prefix:
-        include, exclude = GitIgnoreSpec.from_lines(wanted.include), GitIgnoreSpec.from_lines(wanted.exclude)
+        include, exclude = globs(wanted.include), globs(wanted.exclude)
 
         def passes(path: str) -> bool:
             inside = not prefix or path == prefix or path.startswith(prefix + "/")

@@ -46,7 +46,7 @@ class Store:
         try:
             self._db = self._open()
         except (sqlite3.DatabaseError, ValueError) as problem:
-            if _is_environment(problem):
+            if is_environment(problem):
                 raise
             remove_database(self._path)
             self._db = self._open()
@@ -172,7 +172,7 @@ def remove_database(path: Path) -> None:
             Path(f"{path}{suffix}").unlink()
 
 
-def _is_environment(problem: Exception) -> bool:
+def is_environment(problem: Exception) -> bool:
     """Tell a full disk, a read-only folder or a busy peer from damage: only damage is mended by beginning anew."""
     code = getattr(problem, "sqlite_errorcode", None)  # Python 3.11
     if code is not None:

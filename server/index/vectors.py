@@ -41,6 +41,7 @@ class VectorStore:
             self._db = self._open()
 
     def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         db = connect(self._path)
         try:
             with db:
@@ -51,6 +52,7 @@ class VectorStore:
         except BaseException:
             db.close()
             raise
+        self._inode = _inode(self._path)
         return db
 
     def close(self) -> None:
@@ -75,18 +77,51 @@ class VectorStore:
             rows[places[key]] = np.frombuffer(blob, np.float16)
         return rows
 
-    def _select(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        for start in range(0, len(keys), _BATCH):
-            batch = keys[start : start + _BATCH]
-            query = f"SELECT key, vector FROM vectors WHERE key IN ({','.join('?' * len(batch))})"
-            for key, blob in self._db.execute(query, batch):
-                if len(blob) == 2 * self._dimensions:  # anything else is a miss, not an error
-                    yield key, blob
+    def _select(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+        for attempt in range(2):
+            if _inode(self._path) != self._inode:  # somebody deleted it: ours would be seen by nobody else
+                self._renew(damaged=False)
+            try:
+                return [
+                    row for start in range(0, len(keys), _BATCH) for row in self._batch(keys[start : start + _BATCH])
+                ]
+            except sqlite3.DatabaseError as problem:
+                if isinstance(problem, sqlite3.OperationalError) or attempt:
+                    raise
+                self._renew(damaged=True)
+        return []
+
+    def _batch(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        query = f"SELECT key, vector FROM vectors WHERE key IN ({','.join('?' * len(keys))})"
+        for key, blob in self._db.execute(query, keys):
+            if len(blob) == 2 * self._dimensions:  # anything else is a miss, not an error
+                yield key, blob
+
+    def _renew(self, damaged: bool) -> None:
+        """Open the database again, a new and empty one if it was damaged; what is lost is computed again."""
+        self._db.close()
+        if damaged:
+            remove_database(self._path)
+        self._db = self._open()
 
     def put(self, vectors: Mapping[bytes, Vectors]) -> None:
         """Keep some vectors; a key that is there already stays as it is."""
+        rows = [(key, vector.astype(np.float16).tobytes()) for key, vector in vectors.items()]
+        try:
+            self._insert(rows)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            self._renew(damaged=True)
+            self._insert(rows)
+
+    def _insert(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
         with self._db:
-            self._db.executemany(
-                "INSERT OR IGNORE INTO vectors VALUES (?, ?)",
-                [(key, vector.astype(np.float16).tobytes()) for key, vector in vectors.items()],
-            )
+            self._db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0

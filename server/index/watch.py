@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -17,7 +18,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
+from watchdog.observers.api import BaseObserver, ObservedWatch
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,8 @@ class Watch:
         self._wake = threading.Condition()
         self._closed = False
         self._observer: BaseObserver | None = None
-        self._watched: set[str] = set()
+        self._watched: dict[str, tuple[int, ObservedWatch]] = {}
+        """Top folders by name, with the inode each had: one that was deleted and made again needs a new watch."""
         self._poll: float | None = None
         self._thread = threading.Thread(target=self._run, name="sextant-watch", daemon=True)
         self._thread.start()
@@ -102,12 +104,17 @@ class Watch:
             return
         try:
             with os.scandir(self._root) as entries:
-                folders = {entry.name for entry in entries if entry.is_dir(follow_symlinks=False)}
-            self._watched &= folders
-            for name in sorted(folders - self._watched):
+                folders = {entry.name: Path(entry.path).lstat().st_ino for entry in entries if _is_folder(entry)}
+            for name, (inode, watch) in list(self._watched.items()):
+                if folders.get(name) != inode:
+                    del self._watched[name]
+                    with contextlib.suppress(KeyError, OSError):  # its end may have been noticed already
+                        self._observer.unschedule(watch)
+            for name in sorted(folders.keys() - self._watched.keys()):
                 if not self._is_ignored(name):
-                    self._observer.schedule(self._handler, str(Path(self._root, name)), recursive=True)
-                    self._watched.add(name)
+                    watch = self._observer.schedule(self._handler, str(Path(self._root, name)), recursive=True)
+                    self._watched[name] = folders[name], watch
+                    self._touch([str(Path(self._root, name))])  # what came before the watch
         except FileNotFoundError:
             pass  # gone again; its parent's event tells
         except OSError as problem:
@@ -133,6 +140,10 @@ class Watch:
         with self._wake:
             self._paths.update(paths)
             self._wake.notify()
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
 
 
 class _Handler(FileSystemEventHandler):

@@ -199,7 +199,10 @@ def _object(cls: type[_T], raw: object, where: str) -> _T:
             values[field.name] = _value(hints[field.name], raw[name], f"{where}.{name}")
         elif field.default is attrs.NOTHING:
             raise InvalidParams(f"{where}.{name} is missing.")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ValueError as error:  # a line or column beyond what the protocol's integers hold
+        raise InvalidParams(f"{where} is out of range.") from error
 
 
 def _value(expected: Any, raw: object, where: str) -> Any:

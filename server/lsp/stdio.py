@@ -7,7 +7,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from io import RawIOBase
+from io import RawIOBase, TextIOWrapper
 from typing import BinaryIO
 
 Streams = tuple[RawIOBase, BinaryIO]
@@ -30,7 +30,8 @@ def take_stdio() -> Streams:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    sys.stdout.flush()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # flushes what is there, and keeps nothing back from now on
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     # FileIO sets binary mode on Windows. Reads are unbuffered so that no lock is held by a blocked thread at exit.
