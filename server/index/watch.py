@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from watchdog.events import (
+    DirDeletedEvent,
     DirModifiedEvent,
+    DirMovedEvent,
     FileClosedNoWriteEvent,
     FileOpenedEvent,
     FileSystemEvent,
@@ -53,8 +55,9 @@ class Watch:
         self._wake = threading.Condition()
         self._closed = False
         self._observer: BaseObserver | None = None
-        self._watched: dict[str, tuple[int, ObservedWatch]] = {}
-        """Top folders by name, with the inode each had: one that was deleted and made again needs a new watch."""
+        self._watched: dict[str, ObservedWatch] = {}
+        self._gone: set[str] = set()
+        """Top folders that were deleted or moved: one of that name that is there again needs a new watch."""
         self._poll: float | None = None
         self._thread = threading.Thread(target=self._run, name="sextant-watch", daemon=True)
         self._thread.start()
@@ -104,16 +107,17 @@ class Watch:
             return
         try:
             with os.scandir(self._root) as entries:
-                folders = {entry.name: Path(entry.path).lstat().st_ino for entry in entries if _is_folder(entry)}
-            for name, (inode, watch) in list(self._watched.items()):
-                if folders.get(name) != inode:
-                    del self._watched[name]
-                    with contextlib.suppress(KeyError, OSError):  # its end may have been noticed already
-                        self._observer.unschedule(watch)
-            for name in sorted(folders.keys() - self._watched.keys()):
+                folders = {entry.name for entry in entries if entry.is_dir(follow_symlinks=False)}
+            with self._wake:
+                gone, self._gone = self._gone, set()
+            for name in [name for name in self._watched if name in gone or name not in folders]:
+                watch = self._watched.pop(name)
+                with contextlib.suppress(KeyError, OSError):  # its end may have been noticed already
+                    self._observer.unschedule(watch)
+            for name in sorted(folders - self._watched.keys()):
                 if not self._is_ignored(name):
                     watch = self._observer.schedule(self._handler, str(Path(self._root, name)), recursive=True)
-                    self._watched[name] = folders[name], watch
+                    self._watched[name] = watch
                     self._touch([str(Path(self._root, name))])  # what came before the watch
         except FileNotFoundError:
             pass  # gone again; its parent's event tells
@@ -136,24 +140,23 @@ class Watch:
     def _handler(self) -> FileSystemEventHandler:
         return _Handler(self._note)
 
-    def _note(self, paths: list[str]) -> None:
+    def _note(self, paths: list[str], gone: str | None) -> None:
         with self._wake:
             self._paths.update(paths)
+            if gone is not None and str(Path(gone).parent) == self._root:
+                self._gone.add(Path(gone).name)
             self._wake.notify()
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False)
 
 
 class _Handler(FileSystemEventHandler):
     """Collects the paths of events that change something; reading a file is an event, too."""
 
-    def __init__(self, note: Callable[[list[str]], None]) -> None:
+    def __init__(self, note: Callable[[list[str], str | None], None]) -> None:
         self._note = note
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Note where something changed."""
         if not isinstance(event, DirModifiedEvent | FileOpenedEvent | FileClosedNoWriteEvent):
             paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
-            self._note(paths)
+            ended = isinstance(event, DirDeletedEvent | DirMovedEvent)
+            self._note(paths, os.fsdecode(event.src_path) if ended else None)

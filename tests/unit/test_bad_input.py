@@ -17,7 +17,7 @@ from server.engine import Engine
 from server.index.files import Found, look
 from server.index.ingest import ingest_file
 from server.model import encoder
-from server.types import CancelToken, FolderStatus, Query
+from server.types import CancelToken, FolderStatus, Query, QuestionError, Similar
 
 GOOD = 'def greet(name):\n    """Say hello to somebody."""\n    return f"hello {name}"\n'
 
@@ -194,3 +194,18 @@ def test_an_unusable_index_folder_is_degraded_with_what_to_do(root: Path, tmp_pa
     assert "SEXTANT_DATA_DIR" in (status.message or "")
     assert engine.snapshot.search(Query("hello"), CancelToken()).hits == ()
     engine.close()
+
+
+def test_a_large_buffer_is_left_out_like_a_large_file(root: Path, indexed: Engine) -> None:
+    indexed.set_buffer(str(root / "good.py"), "python", GOOD + "# padding\n" * 200_000)
+    assert indexed.wait_idle(60)
+    assert indexed.snapshot.search(Query("say hello to somebody"), CancelToken()).hits == ()
+    indexed.drop_buffer(str(root / "good.py"))
+    assert status_of(indexed).state == "ready"
+
+
+def test_a_secret_that_is_not_indexed_cannot_be_compared(root: Path, indexed: Engine) -> None:
+    (root / ".env").write_text("PASSWORD=hunter2\n")
+    assert status_of(indexed).state == "ready"
+    with pytest.raises(QuestionError):
+        indexed.snapshot.similar(Similar(path=str(root / ".env"), start=0, end=8), CancelToken())

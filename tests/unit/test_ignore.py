@@ -101,3 +101,22 @@ def test_rules_that_make_no_sense_are_left_out_alone(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_bytes(b"\xff\xfe!\n!\n/\nout/\n[\n")
     assert IgnoreRules(tmp_path).ignores_below("out/a.py")
     assert not IgnoreRules(tmp_path).ignores_below("in/a.py")
+
+
+def test_a_byte_order_mark_does_not_hide_the_first_rule(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_bytes(b"\xef\xbb\xbfsecret.py\r\nother.py\r\n")
+    assert IgnoreRules(tmp_path).ignores_below("secret.py")
+    assert IgnoreRules(tmp_path).ignores_below("other.py")
+
+
+def test_the_exclude_file_of_a_repository_inside_counts(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path / "inner"], check=True)
+    (tmp_path / "inner" / ".git" / "info" / "exclude").write_text("hid.py\n")
+    assert IgnoreRules(tmp_path).ignores_below("inner/hid.py")
+    assert not IgnoreRules(tmp_path).ignores_below("hid.py")
+
+
+def test_a_rule_with_many_stars_ends_and_keeps_out_more_rather_than_less(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("*a" * 14 + "b\n!" + "*a" * 14 + "\n")
+    assert IgnoreRules(tmp_path).ignores_below("a" * 120 + "b")
+    assert not IgnoreRules(tmp_path).ignores_below("x.py")

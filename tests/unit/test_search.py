@@ -140,7 +140,17 @@ def test_odd_questions_are_answered(snapshot: Snapshot, text: str, limit: int) -
 
 @pytest.mark.parametrize(
     ("text", "limit"),
-    [("x", 0), ("x", 201), ("x" * 1_000_000, 20), ("lang:", 20), ("lang:klingon x", 20), ("kind:x", 1)],
+    [
+        ("x", 0),
+        ("x", 201),
+        ("x" * 1_000_000, 20),
+        ("lang:", 20),
+        ("lang:klingon x", 20),
+        ("kind:x", 1),
+        ("x path:!", 20),
+        ("x path:[z-a]", 20),
+        ("x path:" + "*a" * 14 + "b", 20),
+    ],
 )
 def test_what_cannot_be_asked_is_explained(snapshot: Snapshot, text: str, limit: int) -> None:
     with pytest.raises(QuestionError, match=r"\w+ .* \w+"):

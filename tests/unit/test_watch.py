@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -88,3 +89,38 @@ def test_a_branch_switch_encodes_only_what_is_new(root: Path, engine: Engine) ->
     for branch, name in (("main", "first"), ("other", "second")):
         git("checkout", "-q", branch)
         wait_for(lambda name=name: names(engine) == {name})  # type: ignore[misc]
+
+
+def test_a_top_folder_that_is_made_again_is_watched_again(root: Path, engine: Engine) -> None:
+    for name in ("second", "third", "fourth"):
+        shutil.rmtree(root / "src")
+        (root / "src").mkdir()
+        (root / "src" / "a.py").write_text(f"def {name}(): pass\n")
+        wait_for(lambda name=name: names(engine) == {name})  # type: ignore[misc]
+    (root / "src" / "a.py").write_text("def first(): pass\n")
+    wait_for(lambda: names(engine) == {"first"})
+
+
+def test_a_folder_that_is_reached_through_a_link_stays_out(root: Path, engine: Engine, tmp_path: Path) -> None:
+    (root / ".gitignore").write_text("private/\n")
+    engine.touch([str(root / ".gitignore")])
+    for hidden in (root / "private", tmp_path / "outside"):
+        hidden.mkdir()
+        (hidden / "s.py").write_text("def second(): pass\n")
+    (root / "in").symlink_to(root / "private")
+    (root / "out").symlink_to(tmp_path / "outside")
+    for path in (root / "in" / "s.py", root / "out" / "s.py"):
+        engine.set_buffer(str(path), "python", "def third(): pass\n")
+        engine.touch([str(path)])
+    assert engine.wait_idle(30)
+    assert names(engine) == {"first"}
+
+
+def test_vectors_that_were_deleted_are_computed_again(root: Path, engine: Engine, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "data" / "vectors")
+    (root / "src" / "b.py").write_text("def second(): pass\n")
+    wait_for(lambda: names(engine) == {"first", "second"})
+    engine.compact()
+    assert engine.wait_idle(30)
+    token = CancelToken()
+    assert all(hit.similarity > 0.3 for hit in engine.snapshot.search(Query("first second"), token).hits)
