@@ -46,7 +46,7 @@ def parse(raw: Mapping[str, Any]) -> tuple[Settings, list[str]]:
             good = isinstance(value, list) and all(isinstance(item, str) for item in value)
         else:
             good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-        if name == "exclude" and good and not all(map(_is_pattern, value)):
+        if name == "exclude" and good and not all(map(is_pattern, value)):
             problems.append(f"setting {key!r} keeps its default: {value!r} has a pattern that makes no sense")
         elif good:
             chosen[name] = tuple(value) if isinstance(default, tuple) else value
@@ -65,7 +65,8 @@ def data_dir() -> Path:
     )
 
 
-def _is_pattern(pattern: str) -> bool:
+def is_pattern(pattern: str) -> bool:
+    """Tell whether a pattern in .gitignore syntax makes sense."""
     try:
         GitIgnoreSpec.from_lines([pattern])
     except (ValueError, re.error):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from server.config import is_pattern
+
 RULE_FILES = (".gitignore", ".sextantignore")
 """Read in every folder; the later one has the last word."""
 
@@ -137,15 +139,7 @@ def _read_spec(file: Path) -> GitIgnoreSpec | None:
     try:
         return GitIgnoreSpec.from_lines(lines)
     except (ValueError, re.error):
-        return GitIgnoreSpec.from_lines(line for line in lines if _is_pattern(line))
-
-
-def _is_pattern(line: str) -> bool:
-    try:
-        GitIgnoreSpec.from_lines([line])
-    except (ValueError, re.error):
-        return False
-    return True
+        return GitIgnoreSpec.from_lines(line for line in lines if is_pattern(line))
 
 
 def _tame(rule: str) -> str:

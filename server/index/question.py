@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from pathspec import GitIgnoreSpec
 
+from server.config import is_pattern
 from server.index.ignore import MOST_STARS, is_wild
 from server.index.languages import LANGUAGES
 from server.types import Filter, Kind, Query, QuestionError
@@ -66,10 +67,8 @@ def globs(patterns: tuple[str, ...]) -> GitIgnoreSpec:
     for pattern in patterns:
         if is_wild(pattern):
             raise QuestionError(f"the glob {pattern!r} has more than {MOST_STARS} stars in one part of the path")
-        try:
-            GitIgnoreSpec.from_lines([pattern])
-        except (ValueError, re.error):
-            raise QuestionError(f"{pattern!r} is not a glob such as src/**") from None
+        if not is_pattern(pattern):
+            raise QuestionError(f"{pattern!r} is not a glob such as src/**")
     return GitIgnoreSpec.from_lines(patterns)
 
 
