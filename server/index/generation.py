@@ -30,7 +30,7 @@ ANNOY_MIN_ROWS = 20_000
 ANNOY_TREES = 20
 """More trees cost memory and build time for recall that exact rescoring of many candidates gives cheaper."""
 ANNOY_SEARCH_K = 10_000
-"""Nodes inspected a query. Annoy's own default, n * trees, loses half of the neighbours on code vectors."""
+"""Nodes inspected a query. Annoy's own default, n * trees, lost half of the neighbours on clustered data."""
 _PLATFORM = f"{sys.byteorder}-{platform.machine()}-{platform.system()}"
 
 

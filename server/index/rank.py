@@ -11,8 +11,7 @@ from server.model.tokens import split, words
 from server.types import Kind
 
 DENSE_WEIGHT = 0.5
-"""The share of meaning in a fused score; the rest is lexical. On the development repositories anything from .4 to .6
-answers alike, and both alone are worse."""
+"""The share of meaning in a fused score; the rest is lexical. Not tuned; either one alone is worse (README)."""
 NAME_WEIGHT = 0.25
 """What a name that consists of the question's words adds."""
 TEST_FACTOR = 0.75

@@ -17,7 +17,7 @@ from server.index.segment import Segment
 from server.types import CancelToken, Filter, Kind, Vectors
 
 CANDIDATES = 150
-"""From each of the dense and the lexical list; answers on the development repositories stop changing at 100."""
+"""From each of the dense and the lexical list; not tuned yet."""
 _TOLERANCE = 1e-4
 """What the fast float32 scan may be off by; rows this near to the last candidate stay in and are scored exactly."""
 
