@@ -38,9 +38,9 @@ class Folder:
         """Whether files are still waiting to be looked at."""
         self._path = Path(root)
         self._settings = settings
-        self._fingerprint = encoder.fingerprint
         self._layers = FolderLayers(root, home_of(data_dir, root), vectors, encoder)
         self._layers.store.put("root", root)
+        self._layers.store.put("encoder", encoder.fingerprint)
         self._rules = IgnoreRules(self._path, settings.exclude)
         self._pending = 0
         self._touched: set[str] = set()
@@ -135,7 +135,7 @@ class Folder:
             if path in self._layers.stamps:
                 self._commit([], [path])
         elif self._layers.stamps.get(path) != found.stamp:
-            self._commit([ingest_file(self._path, found, self._settings, self._fingerprint)])
+            self._commit([ingest_file(self._path, found, self._settings)])
 
     @property
     def wants_compaction(self) -> bool:
@@ -161,7 +161,7 @@ class Folder:
             self._uncover(path)
             return
         self.texts[path] = data
-        self._layers.set_buffer(ingest_buffer(data, language, path, self._settings, self._fingerprint))
+        self._layers.set_buffer(ingest_buffer(data, language, path, self._settings))
         self.is_changed = True
 
     def _uncover(self, path: str) -> None:
@@ -185,7 +185,7 @@ class Folder:
         batch: list[Ingested] = []
         committed_at = time.monotonic()
         try:
-            for part in ingest_all(self._path, changed, self._settings, self._fingerprint):
+            for part in ingest_all(self._path, changed, self._settings):
                 token.check()
                 # A file that was touched meanwhile was read later than here: the newer state stays.
                 self._pending -= len(part)
