@@ -9,8 +9,10 @@ from collections.abc import Iterable
 _LONGEST = 2_000
 """Characters of documentation that are kept: enough for its summary and its main points."""
 
-_OPENING = re.compile(r"\A(?:/\*+!?<?|//+!?<?|#+:?|=begin\b.*)[ \t]?")
-_CLOSING = re.compile(r"[ \t]*(?:\*+/|^=end)[ \t]*\Z", re.M)
+_OPENING = re.compile(r"\A(?:/\*+!?<?|//+!?<?|#+:?|=begin\b.*|--\[=*\[-?|\{-+\s*[|^]?)[ \t]?")
+_CLOSING = re.compile(r"[ \t]*(?:\*+/|^=end|-*\]=*\]|-+\})[ \t]*\Z", re.M)
+_DASHES = re.compile(r"^[ \t]*-{2,}(?:[ \t]+[|^](?=\s|\Z)|[|^])?[ \t]?", re.M)
+"""Haskell's grammar counts all lines of a comment as one."""
 _STAR = re.compile(r"^[ \t]*\*+(?=\s|\Z)[ \t]?", re.M)
 _RULER = re.compile(r"^[ \t]*[-=*#/~_+]{3,}[ \t]*$", re.M)
 _DIRECTIVE = re.compile(
@@ -18,7 +20,7 @@ _DIRECTIVE = re.compile(
     re.M,
 )
 _XML_TAG = re.compile(r"</?(?:summary|remarks|para|returns|c|code|param|typeparam)\b[^>\n]*>")
-_STRING = re.compile(r"\A[A-Za-z]{0,2}(\"\"\"|'''|\"|')(.*?)(?:\1)?\Z", re.S)
+_STRING = re.compile(r"\A~?[A-Za-z]{0,2}(\"\"\"|'''|\"|')(.*?)(?:\1)?\Z", re.S)
 _LICENCE = re.compile(r"copyright|licen[sc]e|spdx-", re.I)
 
 
@@ -43,9 +45,12 @@ def _bare(comment: str) -> str:
     comment = comment.strip()
     if comment.startswith("#!"):
         return ""
-    block = comment.startswith("/*")
+    if comment.startswith("--") and not comment.startswith(("--[[", "--[=")):
+        return _DASHES.sub("", comment)
     bare = _OPENING.sub("", comment, count=1)
-    return _STAR.sub("", _CLOSING.sub("", bare)) if block else _CLOSING.sub("", bare) if "=end" in bare else bare
+    if comment.startswith("/*"):
+        return _STAR.sub("", _CLOSING.sub("", bare))
+    return _CLOSING.sub("", bare) if comment.startswith(("=begin", "--[", "{-")) else bare
 
 
 def _folded(text: str) -> str:

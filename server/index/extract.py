@@ -12,10 +12,15 @@ The queries beside this file (queries/*.scm, in the manner of tags.scm) say what
 @container          what a unit itself says it belongs to (Go receivers, `Thing.prototype.method`).
 @body, @doc         what follows the signature; the docstring in it. A match without @name finds its unit by @body.
 @doc.module         the docstring of the file.
+@doc.before         the docstring in a @prefix.
+@parameters         how many there are is part of what a function is called.
 @comment, @prefix   comments; decorators, annotations and attributes: part of the span, not of the signature.
 @comment.inner      a comment about what it stands in, not about what follows (Rust's //!).
 @import             what alone does not make the remainder of a module worth a unit.
 
+@keyword            a word that decides whether the match counts: it must be among those of `(#set! keyword "one two")`.
+
+`(#set! joined)` says that a unit goes on in the next one of its name: equations, clauses, overloads.
 Queries use no predicates (#eq? and the like): the binding would fetch their texts through the parse callback.
 """
 
@@ -30,7 +35,7 @@ import numpy as np
 from tree_sitter import Node, Parser, Point, QueryCursor, Tree
 from tree_sitter import Range as ParsedRange
 
-from server.index.languages import LANGUAGES, grammar_of, query_of
+from server.index.languages import LANGUAGES, Rule, grammar_of, query_of, rules_of
 from server.index.recover import accept, pieces
 from server.index.units import Found, Lead, Matches, Range, shown_name, write
 from server.types import Kind, Unit
@@ -67,6 +72,10 @@ _BOM = b"\xef\xbb\xbf"
 _LONE_CR = re.compile(rb"\r(?!\n)")
 _OWN = frozenset({"exports", "module.exports", "module", "this", "self", "window", "globalThis", "global"})
 """Objects whose functions belong to the module or to the function around them, not to a thing of that name."""
+_GENERIC = re.compile(r"[<\[?]")
+"""What in the name of a type is not its name: `List<T>?`."""
+_TRAILING = re.compile(rb"(?://[/!]|/\*[*!])<|(?:--|\{-)\s*\^")
+"""Comments about what stands before them."""
 _KINDS = {
     "function": Kind.FUNCTION,
     "method": Kind.METHOD,
@@ -77,6 +86,7 @@ _KINDS = {
     "enum": Kind.ENUM,
     "type": Kind.TYPE,
     "namespace": Kind.NAMESPACE,
+    "constant": Kind.CONSTANT,
     "": None,
 }
 
@@ -97,7 +107,7 @@ def extract(data: bytes, language: str, path: str) -> tuple[Unit, ...]:
     text = data[shift:]
     if b"\r" in text:
         text = _LONE_CR.sub(b"\n", text)
-    return write(text, _matches(text, language), path, language, chosen.constructor, shift)
+    return write(text, _matches(text, language), path, chosen, shift)
 
 
 def _matches(text: bytes, language: str) -> Matches:
@@ -159,7 +169,7 @@ def _query(text: bytes, language: str, tree: Tree, deadline: float) -> Matches |
     # It cannot be stopped (its progress callback crashes the process, tree-sitter 0.26.1), so ask beforehand.
     if _is_costly(tree.root_node, deadline):
         return None
-    return _gather(text, QueryCursor(query_of(language)).matches(tree.root_node))
+    return _gather(text, QueryCursor(query_of(language)).matches(tree.root_node), rules_of(language))
 
 
 def _spoiled(root: Node) -> list[Range]:
@@ -190,30 +200,39 @@ def _is_costly(root: Node, deadline: float) -> bool:
     return False
 
 
-def _gather(text: bytes, matches: Iterable[tuple[int, _Captures]]) -> Matches:
+def _gather(text: bytes, matches: Iterable[tuple[int, _Captures]], rules: tuple[Rule, ...]) -> Matches:
     """Merge the matches that speak of the same name or the same body."""
     gathered = Matches()
     by_name: dict[int, Found] = {}
     docs: dict[int, Range] = {}
+    prefixes: dict[int, Lead] = {}
     for pattern, captures in matches:
+        keywords = rules[pattern].keywords
+        if keywords and text[slice(*captures["keyword"][0].byte_range)] not in keywords:
+            continue
         if "comment.inner" in captures:
             gathered.leads.append(Lead(*captures["comment.inner"][0].byte_range, True, is_inner=True))
         elif "comment" in captures:
             start, end = captures["comment"][0].byte_range
             # Some grammars count the line end to the comment.
-            gathered.leads.append(Lead(start, end - text.endswith(b"\n", start, end), True))
+            end -= text.endswith(b"\n", start, end)
+            gathered.leads.append(Lead(start, end, True, is_inner=_TRAILING.match(text, start, end) is not None))
         elif "prefix" in captures:
-            gathered.leads.append(Lead(*captures["prefix"][0].byte_range, False))
+            start, end = captures["prefix"][0].byte_range
+            doc = captures["doc.before"][0].byte_range if "doc.before" in captures else None
+            known_end, known_doc = (prefixes[start].end, prefixes[start].doc) if start in prefixes else (0, None)
+            prefixes[start] = Lead(start, max(end, known_end), False, doc=doc or known_doc)
         elif "import" in captures:
             gathered.imports.append(captures["import"][0].byte_range)
         elif "doc.module" in captures:
             gathered.doc = captures["doc.module"][0].byte_range
         elif "doc" in captures:
             docs[captures["body"][0].start_byte] = captures["doc"][0].byte_range
-        elif (found := _found(text, pattern, captures)) is not None and found.name[1] > found.name[0]:
+        elif (found := _found(text, pattern, captures, rules[pattern])) is not None and found.name[1] > found.name[0]:
             known = by_name.setdefault(found.name[0], found)
             if known is not found:
                 _merge(known, found)
+    gathered.leads += prefixes.values()
     by_body: dict[Range | int, Found] = {}
     for found in by_name.values():
         if found.kind is None:
@@ -227,14 +246,14 @@ def _gather(text: bytes, matches: Iterable[tuple[int, _Captures]]) -> Matches:
     return gathered
 
 
-def _found(text: bytes, pattern: int, captures: _Captures) -> Found | None:
+def _found(text: bytes, pattern: int, captures: _Captures, rule: Rule) -> Found | None:
     """Read one match of a definition, a declaration or a scope."""
     container: list[str] = []
     if "declarator" in captures:
         name, scopes = _declared(captures["declarator"][0])
         container = [shown_name(text, scope.byte_range) for scope in scopes]
     else:
-        name = captures.get("name", captures.get("name.module", []))[0].byte_range
+        name = _extent(captures.get("name", captures.get("name.module", [])))
     role, _, kind = next(key for key in captures if key.startswith(("definition", "declaration", "scope"))).partition(
         "."
     )
@@ -243,7 +262,7 @@ def _found(text: bytes, pattern: int, captures: _Captures) -> Found | None:
     outer = captures[f"{role}.{kind}" if kind else role][0]
     owner = shown_name(text, captures["container"][0].byte_range) if "container" in captures else ""
     if owner not in _OWN:
-        container.append(owner.removesuffix(".prototype"))
+        container.append(_GENERIC.split(owner, maxsplit=1)[0].removesuffix(".prototype"))
     return Found(
         *outer.byte_range,
         name,
@@ -252,9 +271,18 @@ def _found(text: bytes, pattern: int, captures: _Captures) -> Found | None:
         is_declaration=role == "declaration",
         named_by_module="name.module" in captures or (owner == "module" and text[slice(*name)] == b"exports"),
         container=tuple(filter(None, container)),
-        body=captures["body"][0].byte_range if "body" in captures else None,
+        body=_extent(captures["body"]) if "body" in captures else None,
         pattern=pattern if kind else -1,
+        joins=rule.joined,
+        arity=sum(not node.is_extra for node in captures["parameters"][0].named_children)
+        if "parameters" in captures
+        else 0,
     )
+
+
+def _extent(nodes: list[Node]) -> Range:
+    """Return the range from the first of some nodes to the last."""
+    return nodes[0].start_byte, nodes[-1].end_byte
 
 
 def _merge(known: Found, new: Found) -> None:
@@ -264,6 +292,7 @@ def _merge(known: Found, new: Found) -> None:
         known.body = min(known.body[0], new.body[0]), max(known.body[1], new.body[1])
     known.body = known.body or new.body
     known.container = known.container or new.container
+    known.joins, known.arity = known.joins or new.joins, known.arity or new.arity
     known.is_declaration = known.is_declaration or new.is_declaration
     if new.kind is not None and new.pattern > known.pattern:
         known.kind, known.is_unit, known.name, known.pattern = new.kind, new.is_unit, new.name, new.pattern

@@ -13,7 +13,9 @@ from types import MappingProxyType
 from tree_sitter import Language as Grammar
 from tree_sitter import Query
 
-from server.index.units import NAMED_LIKE_CLASS
+NAMED_LIKE_CLASS = "<class>"
+"""Stands for the name of the class itself where a language's constructors are called so."""
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,18 @@ class Language:
     """What a method must be called to be a constructor, where the name decides it."""
     opening: bytes = b""
     """What must stand before code in a file that is more than code."""
+    has_methods: bool = True
+    """Whether a function in a type is its method also where the query does not say so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a pattern of a query says beyond its nodes, by `#set!`."""
+
+    keywords: frozenset[bytes]
+    """The words of which its @keyword must be one, if it has any."""
+    joined: bool
+    """Whether what it finds goes on in the next unit of the same name."""
 
 
 _ALL = (
@@ -77,13 +91,42 @@ _ALL = (
         "cpp", (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".hxx"), "tree_sitter_cpp", "cpp", constructor=NAMED_LIKE_CLASS
     ),
     Language("csharp", (".cs",), "tree_sitter_c_sharp", "csharp"),
+    Language(
+        "shellscript",
+        (".sh", ".bash", ".zsh", ".ksh", ".bats"),
+        "tree_sitter_bash",
+        "bash",
+        names=(".bashrc", ".bash_profile", ".bash_aliases", ".profile", ".zshrc", ".zshenv", "pkgbuild"),
+    ),
+    Language("elixir", (".ex", ".exs"), "tree_sitter_elixir", "elixir", has_methods=False),
+    Language("haskell", (".hs",), "tree_sitter_haskell", "haskell", has_methods=False),
+    Language("kotlin", (".kt", ".kts"), "tree_sitter_kotlin", "kotlin"),
+    Language("lua", (".lua",), "tree_sitter_lua", "lua", has_methods=False),
+    Language("scala", (".scala", ".sc", ".sbt"), "tree_sitter_scala", "scala", constructor="this"),
+    Language("swift", (".swift",), "tree_sitter_swift", "swift"),
+    Language("zig", (".zig",), "tree_sitter_zig", "zig"),
 )
 
 LANGUAGES: Mapping[str, Language] = MappingProxyType({language.id: language for language in _ALL})
 
 _BY_EXTENSION = {extension: language.id for language in _ALL for extension in language.extensions}
 _BY_NAME = {name: language.id for language in _ALL for name in language.names}
-_BY_INTERPRETER = {"python": "python", "node": "javascript", "nodejs": "javascript", "ruby": "ruby", "php": "php"}
+_BY_INTERPRETER = {
+    "python": "python",
+    "node": "javascript",
+    "nodejs": "javascript",
+    "ruby": "ruby",
+    "php": "php",
+    **dict.fromkeys(("sh", "bash", "dash", "ksh", "zsh", "ash", "bats"), "shellscript"),
+    "elixir": "elixir",
+    "runghc": "haskell",
+    "runhaskell": "haskell",
+    "kotlin": "kotlin",
+    "lua": "lua",
+    "luajit": "lua",
+    "scala": "scala",
+    "swift": "swift",
+}
 _SHEBANG = re.compile(rb"\A(?:\xef\xbb\xbf)?#![ \t]*(?:\S*/)?(?:env[ \t]+(?:-\S+[ \t]+|\w+=\S*[ \t]+)*)?([^\s/]+)")
 _CPP_LINE = re.compile(
     rb"^[ \t]*(?:class[ \t]+\w|namespace\b|template[ \t]*<|(?:public|private|protected)[ \t]*:"
@@ -122,6 +165,14 @@ def query_of(language: str) -> Query:
     """Compile the query of a language, once."""
     query: Query = Query(grammar_of(language), _query_text(LANGUAGES[language].query))
     return query
+
+
+@cache
+def rules_of(language: str) -> tuple[Rule, ...]:
+    """Return what the query of a language says of each of its patterns."""
+    query = query_of(language)
+    settings = map(query.pattern_settings, range(query.pattern_count))
+    return tuple(Rule(frozenset((each.get("keyword") or "").encode().split()), "joined" in each) for each in settings)
 
 
 def _query_text(name: str) -> str:

@@ -11,10 +11,8 @@ from itertools import islice
 import numpy as np
 
 from server.index.comments import comment_text, docstring_text, is_licence
+from server.index.languages import NAMED_LIKE_CLASS, Language
 from server.types import Kind, Passage, Span, Unit
-
-NAMED_LIKE_CLASS = "<class>"
-"""Stands for the name of the class itself where a language's constructors are called so."""
 
 _LONGEST_NAME = 200
 _LONGEST_SIGNATURE = 300
@@ -24,9 +22,12 @@ _DEEPEST = 12
 _FEWEST_WORDS = 3
 """A remainder with fewer words than this beside its imports and comments says nothing."""
 
+_OPENS = re.compile(r"(?:[\s:;={,]|\s=>|\swhere|\swith)+\Z")
+"""What stands between a header and its body."""
+_BLANK = re.compile(r"\n{3,}")
 _WORD = re.compile(r"[^\W\d]\w*")
 _TOP = re.compile(
-    rb"""(?:\#![^\n]*\n)?(?:\s|<\?php\b|<\?(?!\w)|declare\s*\([^)]*\)\s*;|['"]use\ strict['"];?)*\Z""", re.X
+    rb"""(?:\#![^\n]*\n)?(?:\s|<\?php\b|<\?(?!\w)|declare\s*\([^)]*\)\s*;|\{-\#[^}]*\#-\}|['"]use\ strict['"];?)*\Z""", re.X
 )
 """What may stand above the comment that describes a file."""
 _MOST_COMMENTS = 500
@@ -57,6 +58,9 @@ class Found:
     body: Range | None = None
     doc: Range | None = None
     pattern: int = -1
+    joins: bool = False
+    """Whether it goes on in the next one of its name and arity."""
+    arity: int = 0
     lead: int = 0
     """Where the comments and decorators above it begin."""
     parent: Found | None = None
@@ -65,6 +69,13 @@ class Found:
     children: list[Found] = field(default_factory=list)
     """Units that it owns, in order."""
     depth: int = 0
+
+    def join(self, other: Found) -> None:
+        """Go on in another one: what was before is the signature."""
+        self.body = (self.body[0] if self.body else self.end, other.end)
+        self.end, self.joins, self.doc = other.end, other.joins, self.doc or other.doc
+        if self.kind is Kind.FUNCTION:
+            self.kind = other.kind
 
     @property
     def is_type(self) -> bool:
@@ -80,7 +91,9 @@ class Lead:
     end: int
     is_comment: bool
     is_inner: bool = False
-    """Whether it speaks of what it stands in."""
+    """Whether it speaks of what it stands in, or of what is before it."""
+    doc: Range | None = None
+    """The docstring in it."""
 
 
 @dataclass(slots=True)
@@ -94,22 +107,20 @@ class Matches:
     """The docstring of the module."""
 
 
-def write(
-    text: bytes, matches: Matches, path: str, language: str, constructor: str = "", shift: int = 0
-) -> tuple[Unit, ...]:
+def write(text: bytes, matches: Matches, path: str, language: Language, shift: int = 0) -> tuple[Unit, ...]:
     """Return the units of a file in file order, the module's remainder first.
 
     `text` has no lone \\r. `shift` is what stood before it in the file and counts in offsets, not in columns.
     """
-    return _Writer(text, matches, path, language, constructor, shift).units()
+    return _Writer(text, matches, path, language, shift).units()
 
 
 class _Writer:
     """Holds what all units of a file need: the text, its line table, and what was found."""
 
-    def __init__(self, text: bytes, matches: Matches, path: str, language: str, constructor: str, shift: int) -> None:
+    def __init__(self, text: bytes, matches: Matches, path: str, language: Language, shift: int) -> None:
         self.module = _module_name(path)
-        self.text, self.language, self.constructor, self.shift = text, language, constructor, shift
+        self.text, self.language, self.shift = text, language, shift
         self.lines: list[int] = [0, *(np.flatnonzero(np.frombuffer(text, np.uint8) == 10) + 1).tolist()]
         self.leads = sorted(matches.leads, key=lambda lead: lead.start)
         self.lead_starts = [lead.start for lead in self.leads]
@@ -119,11 +130,18 @@ class _Writer:
     def nested(self, found: list[Found]) -> list[Found]:
         """Tell everything found what encloses it, and return the units among it."""
         units, stack = [], list[Found]()
+        latest: dict[int | None, Found] = {}
         for each in sorted(found, key=lambda each: (each.start, -each.end, each.name)):
             # Two names of one declaration stand side by side.
             while stack and (stack[-1].end <= each.start or (stack[-1].start, stack[-1].end) == (each.start, each.end)):
                 stack.pop()
             each.parent = stack[-1] if stack else None
+            before = latest.get(id(each.parent))
+            if before is not None and before.joins and self.is_same(before, each):
+                before.join(each)
+                stack.append(before)
+                continue
+            latest[id(each.parent)] = each
             each.depth = len(stack)
             stack.append(each)
             if each.parent is not None:
@@ -134,6 +152,11 @@ class _Writer:
                 if each.owner is not None:
                     each.owner.children.append(each)
         return units
+
+    def is_same(self, one: Found, other: Found) -> bool:
+        """Tell whether two parts belong to one function."""
+        names = self.text[slice(*one.name)], self.text[slice(*other.name)]
+        return names[0] == names[1] and one.arity == other.arity and one.is_unit and other.is_unit
 
     def units(self) -> tuple[Unit, ...]:
         """Return all units."""
@@ -146,9 +169,11 @@ class _Writer:
         name = self.name(found)
         container = self.container(found)
         kind = found.kind or Kind.FUNCTION
-        if kind is Kind.FUNCTION and (found.container or (found.parent is not None and found.parent.is_type)):
+        is_owned = found.container or (found.parent is not None and found.parent.is_type)
+        if kind is Kind.FUNCTION and is_owned and self.language.has_methods:
             kind = Kind.METHOD
-        constructor = container[-1:] if self.constructor == NAMED_LIKE_CLASS else [self.constructor]
+        named = self.language.constructor
+        constructor = container[-1:] if named == NAMED_LIKE_CLASS else [named]
         if kind is Kind.METHOD and name in constructor:
             kind = Kind.CONSTRUCTOR
         passage = Passage(
@@ -158,22 +183,22 @@ class _Writer:
             self.documentation(found),
             self.body(found),
         )
-        return Unit(kind, self.language, passage, self.span(*found.name), self.span(found.lead, found.end))
+        return Unit(kind, self.language.id, passage, self.span(*found.name), self.span(found.lead, found.end))
 
     def remainder(self) -> tuple[Unit, ...]:
         """Return the remainder of the module as a unit, or nothing if it says nothing."""
         tops = [(found.lead, found.end) for found in self.found if found.owner is None]
         said, header = self.header(min((start for start, _ in tops), default=len(self.text)))
-        body = self.without(0, len(self.text), [*tops, *header]).strip()
+        body = _BLANK.sub("\n\n", self.without(0, len(self.text), [*tops, *header]).strip())
         if not body and not said:
             return ()
-        if tops and not said:
+        if not said:
             comments = [(lead.start, lead.end) for lead in self.leads]
             code = self.without(0, len(self.text), [*tops, *self.imports, *comments])
-            if len(_WORD.findall(code)) < _FEWEST_WORDS:
+            if len(_WORD.findall(code)) < (_FEWEST_WORDS if tops else 1):
                 return ()
         passage = Passage(self.module, "", "", said, body)
-        return (Unit(Kind.MODULE, self.language, passage, self.span(0, 0), self.span(0, len(self.text))),)
+        return (Unit(Kind.MODULE, self.language.id, passage, self.span(0, 0), self.span(0, len(self.text))),)
 
     def header(self, limit: int) -> tuple[str, list[Range]]:
         """Return the docstring or leading comment of the module, and the ranges of it and of a licence above it."""
@@ -220,14 +245,20 @@ class _Writer:
         # No real header is longer, and reading one of a megabyte would be for nothing.
         end = min(end, found.start + 20 * _LONGEST_SIGNATURE)
         header = self.without(found.start, end, [(lead.start, lead.end) for lead in self.inside(found.start, end)])
-        folded = " ".join(header.split()).removesuffix(" end") if found.body is None else " ".join(header.split())
-        return folded.rstrip(" \t:;={").removesuffix(" =>")[:_LONGEST_SIGNATURE]
+        folded = " ".join(header.split())
+        if found.body is None:
+            folded = folded.removesuffix(" end")
+        return _OPENS.sub("", folded)[:_LONGEST_SIGNATURE]
 
     def documentation(self, found: Found) -> str:
         """Return the docstring of a unit, or else the comments above it and among its decorators."""
         if found.doc:
             return docstring_text(self.decoded(*found.doc))
-        return self.said(lead for lead in self.inside(found.lead, found.name[0]) if lead.is_comment)
+        leads = self.inside(found.lead, found.name[0])
+        for lead in reversed(leads):
+            if lead.doc:
+                return docstring_text(self.decoded(*lead.doc))
+        return self.said(lead for lead in leads if lead.is_comment)
 
     def body(self, found: Found) -> str:
         """Return the body without its docstring; in that of a type, nested units leave only their names."""
@@ -308,7 +339,10 @@ def _is_local(found: Found) -> bool:
 def shown_name(text: bytes, span: Range) -> str:
     """Return an identifier as it is shown: on one line, and without the quotes of a string."""
     name = text[span[0] : min(span[1], span[0] + 4 * _LONGEST_NAME)].decode(errors="replace")
-    return " ".join(name.split()).strip("\"'`")[:_LONGEST_NAME]
+    name = " ".join(name.split())
+    # Haskell's names may end in one of these.
+    is_quoted = len(name) > 2 and name[0] == name[-1] and name[0] in "\"'`"
+    return (name[1:-1] if is_quoted else name)[:_LONGEST_NAME]
 
 
 def _module_name(path: str) -> str:
