@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from server import config
 from server.index.columns import FileEntry, unpack
 from server.index.lexical import LEXICAL_VERSION
 from server.types import FileStamp
@@ -165,7 +166,7 @@ def peek(folder: Path) -> dict[str, Any]:
     except sqlite3.Error as problem:
         raise OSError(f"the index in {folder} cannot be read ({problem}); `sextant index` rebuilds it") from problem
     found = {"format": meta.get("format"), "encoder": meta.get("encoder", ""), "languages": languages, "units": units}
-    return {**found, "skippedPaths": skipped}
+    return {**found, "settings": config.remembered(meta.get("settings")), "skippedPaths": skipped}
 
 
 def connect(path: Path) -> sqlite3.Connection:
