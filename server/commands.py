@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from server import report
-from server.config import Settings, data_dir
+from server.config import data_dir
 from server.engine import Engine
-from server.folder import home_of
+from server.folder import home_of, settings_of
 from server.index import question as questions
 from server.index.question import kind_named, languages_named
 from server.model.encoder import ModelError
@@ -132,7 +132,8 @@ class _Index:
             report.note(f"{root} is indexed for the first time")
         elif not Path.cwd().samefile(root):
             report.note(f"in {root}")
-        self._engine = Engine(Settings(), load_encoder(), data_dir())
+        # An editor's choice of what is indexed stands: other defaults here would index the folder anew, to and fro.
+        self._engine = Engine(settings_of(data_dir(), root), load_encoder(), data_dir())
 
     def __enter__(self) -> _Index:
         self._engine.add_folder(self._root)

@@ -1,28 +1,75 @@
-"""Settings: one frozen value, every field defaulted, parsed once with a list of problems."""
+"""Settings: one frozen value, every field defaulted, parsed once with a list of problems.
+
+The fields below are the one place where settings are declared: the schema of VS Code's settings, the documents' tables
+and the checks of `parse` all come from them (`python -m tests.mirror` writes what other files repeat).
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import platformdirs
 from pathspec import GitIgnoreSpec
+
+_T = TypeVar("_T")
+
+
+def _setting(
+    default: _T,
+    description: str,
+    *,
+    least: int | None = None,
+    most: int | None = None,
+    choices: tuple[str, ...] = (),
+    shapes_index: bool = False,
+    scope: str = "window",
+) -> _T:
+    """Declare a setting.
+
+    `shapes_index`: an index remembers the value it was built with. `scope`: VS Code's; "machine" is for what a
+    workspace must not choose (an address, a command).
+    """
+    facts = {
+        "description": description,
+        "least": least,
+        "most": most,
+        "choices": choices,
+        "shapes_index": shapes_index,
+        "scope": scope,
+    }
+    found: _T = field(default=default, metadata=facts)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a user can set."""
 
-    max_file_bytes: int = 1_000_000
-    """Larger files are skipped; editors themselves stop highlighting near this size."""
-    exclude: tuple[str, ...] = ()
-    """Further patterns in .gitignore syntax that are not indexed."""
-    workers: int = 0
-    """Processes that parse in parallel during a first index; 0 chooses by the number of processors, at most 4."""
+    exclude: tuple[str, ...] = _setting(
+        (), "Further files and folders that are not indexed, as patterns in `.gitignore` syntax.", shapes_index=True
+    )
+    max_file_bytes: int = _setting(
+        1_000_000,
+        "Larger files are skipped. Editors themselves stop highlighting near this size.",
+        least=1,
+        most=100_000_000,
+        shapes_index=True,
+    )
+    workers: int = _setting(
+        0,
+        "Processes that parse in parallel during a first index; 0 chooses by the number of processors, at most 4.",
+        least=0,
+        most=64,
+    )
+    duplicates: bool = _setting(
+        False, "Show a hint at a function that nearly equals another one of the workspace (“You already wrote this”)."
+    )
 
     @property
     def worker_count(self) -> int:
@@ -32,27 +79,59 @@ class Settings:
 
 def parse(raw: Mapping[str, Any]) -> tuple[Settings, list[str]]:
     """Return the settings of a JSON object and, by name, what in it was unknown or wrong (those keep their default)."""
-    settings = Settings()
     chosen: dict[str, Any] = {}
     problems: list[str] = []
-    known = {_camel(field.name): field.name for field in fields(Settings)}
+    known = {camel(each.name): each for each in fields(Settings)}
     for key, value in raw.items():
-        name = known.get(key)
-        if name is None:
+        setting = known.get(key)
+        if setting is None:
             problems.append(f"unknown setting {key!r}")
-            continue
-        default = getattr(settings, name)
-        if isinstance(default, tuple):
-            good = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        elif value is None:
+            continue  # how editors say that nothing is set
+        elif (objection := _objection(setting, value)) is None:
+            chosen[setting.name] = tuple(value) if isinstance(value, list) else value
         else:
-            good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-        if name == "exclude" and good and not all(map(is_pattern, value)):
-            problems.append(f"setting {key!r} keeps its default: {value!r} has a pattern that makes no sense")
-        elif good:
-            chosen[name] = tuple(value) if isinstance(default, tuple) else value
-        else:
-            problems.append(f"setting {key!r} keeps its default: {value!r} is not {_expected(default)}")
-    return replace(settings, **chosen), problems
+            problems.append(f"setting {key!r} keeps its default: the value {objection}")
+    return replace(Settings(), **chosen), problems
+
+
+def schema() -> dict[str, dict[str, Any]]:
+    """Return the JSON schema of each setting by its full name, as VS Code's `contributes.configuration` takes it."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in fields(Settings):
+        facts = each.metadata
+        entry: dict[str, Any] = {"type": _json_type(each.default)}
+        if isinstance(each.default, tuple):
+            entry["items"] = {"type": "string"}
+        if facts["least"] is not None:
+            entry["minimum"] = facts["least"]
+        if facts["most"] is not None:
+            entry["maximum"] = facts["most"]
+        if facts["choices"]:
+            entry["enum"] = list(facts["choices"])
+        entry["default"] = list(each.default) if isinstance(each.default, tuple) else each.default
+        found[f"sextant.{camel(each.name)}"] = entry | {
+            "scope": facts["scope"],
+            "markdownDescription": facts["description"],
+        }
+    return found
+
+
+def shaping(settings: Settings) -> dict[str, Any]:
+    """Return those settings, by their outside names, that an index remembers because they shape it."""
+    found = {
+        camel(each.name): getattr(settings, each.name) for each in fields(Settings) if each.metadata["shapes_index"]
+    }
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+
+
+def remembered(text: str | None) -> dict[str, Any]:
+    """Return what an index remembers as JSON; nothing where that is damaged."""
+    try:
+        raw = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return raw if isinstance(raw, dict) else {}
 
 
 def data_dir() -> Path:
@@ -74,10 +153,33 @@ def is_pattern(pattern: str) -> bool:
     return True
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """Return the name that a setting has outside."""
     head, *tail = name.split("_")
     return head + "".join(part.capitalize() for part in tail)
 
 
-def _expected(default: object) -> str:
-    return "a list of strings" if isinstance(default, tuple) else "a whole number of at least 0"
+def _json_type(default: object) -> str:
+    # bool is an int, so it goes first.
+    types = ((bool, "boolean"), (int, "integer"), (tuple, "array"), (str, "string"))
+    return next(name for kind, name in types if isinstance(default, kind))
+
+
+def _objection(setting: Field[Any], value: object) -> str | None:
+    """Return why a value cannot be taken."""
+    facts, kind = setting.metadata, _json_type(setting.default)
+    if kind == "boolean":
+        return None if isinstance(value, bool) else "is not true or false"
+    if kind == "string":
+        if not isinstance(value, str):
+            return "is not a string"
+        return (
+            None if not facts["choices"] or value in facts["choices"] else f"is none of {', '.join(facts['choices'])}"
+        )
+    if kind == "integer":
+        least, most = facts["least"], facts["most"]
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        return None if is_number and least <= value <= most else f"is not a whole number from {least} to {most}"
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        return "is not a list of strings"
+    return None if setting.name != "exclude" or all(map(is_pattern, value)) else "has a pattern that makes no sense"

@@ -129,6 +129,10 @@ class Engine:
         chosen = os.path.realpath(root) if root else None
         self._post(lambda: self._rescan(chosen))
 
+    def configure(self, settings: Settings) -> None:
+        """Obey other settings; what they change in the index is found by a scan."""
+        self._post(lambda: self._configure(settings))
+
     def compact(self) -> None:
         """Fold all saved changes into new generations now."""
         self._post(self._compact_all)
@@ -336,6 +340,17 @@ class Engine:
         for one, folder in self._folders.items():
             if root in (None, one):
                 self._scan(folder)
+
+    def _configure(self, settings: Settings) -> None:
+        if settings == self._settings:
+            return
+        self._settings = settings
+        for root, folder in self._folders.items():
+            if folder.configure(settings):
+                self._scan(folder, restart=True)
+            if self._watches is not None and (watch := self._watches.pop(root, None)) is not None:
+                watch.close()
+                self._watches[root] = self._watch(root)
 
     def _touch(self, folder: Folder, inner: str) -> None:
         if folder.needs_scan(inner):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
+from server import config
 from server.config import Settings
 from server.index.files import Found, look, walk
 from server.index.ignore import IgnoreRules, is_rule_file
 from server.index.ingest import Ingested, ingest_all, ingest_buffer, ingest_file
 from server.index.languages import LANGUAGES, language_of
 from server.index.layers import FolderLayers, Layer
+from server.index.store import peek
 from server.index.vectors import VectorStore
-from server.types import CancelToken, Encoder, FolderStatus
+from server.types import CancelToken, Encoder, FolderStatus, State
 
 _COMMIT_SECONDS = 0.5
 """A crash in a first index costs at most the work of this time."""
@@ -22,6 +25,8 @@ _WALK_SLICE = 500
 """Files looked at between two glances at the engine's queue."""
 _HEAD = 8000
 """Bytes of a text that tell its language."""
+_SETTINGS = "settings"
+"""Where the store remembers the settings that shaped the index."""
 
 
 class Folder:
@@ -38,14 +43,34 @@ class Folder:
         """Whether files are still waiting to be looked at."""
         self._path = Path(root)
         self._settings = settings
-        self._fingerprint = encoder.fingerprint
         self._layers = FolderLayers(root, home_of(data_dir, root), vectors, encoder)
         self._layers.store.put("root", root)
+        self._layers.store.put("encoder", encoder.fingerprint)
         self._rules = IgnoreRules(self._path, settings.exclude)
         self._pending = 0
         self._touched: set[str] = set()
         self._message: str | None = None
+        self._remember(settings)
         self._counts = self._layers.counts()
+
+    def configure(self, settings: Settings) -> bool:
+        """Obey other settings from the next scan on; tell whether one is due."""
+        self._settings = settings
+        return self._remember(settings)
+
+    def _remember(self, settings: Settings) -> bool:
+        """Note what shapes this index; forget the files that other settings saw differently. Tell whether they did."""
+        remembered = config.remembered(self._layers.store.get(_SETTINGS))
+        if remembered == config.shaping(settings):
+            return False
+        before = config.parse(remembered)[0].max_file_bytes
+        # A scan compares stamps, and those of these files do not change.
+        smaller, larger = sorted((before, settings.max_file_bytes))
+        if decided := [path for path, stamp in self._layers.stamps.items() if smaller < stamp.size <= larger]:
+            self._layers.commit([], decided)
+            self.is_changed = True
+        self._layers.store.put(_SETTINGS, json.dumps(config.shaping(settings)))
+        return True
 
     def close(self) -> None:
         """Close the database."""
@@ -66,7 +91,7 @@ class Folder:
     def status(self) -> FolderStatus:
         """Return what is known of this folder."""
         languages, skipped, units = self._counts
-        state = "indexing" if self.is_scanning else "degraded" if self._message else "ready"
+        state: State = "indexing" if self.is_scanning else "degraded" if self._message else "ready"
         return FolderStatus(
             root=self.root,
             state=state,
@@ -135,7 +160,7 @@ class Folder:
             if path in self._layers.stamps:
                 self._commit([], [path])
         elif self._layers.stamps.get(path) != found.stamp:
-            self._commit([ingest_file(self._path, found, self._settings, self._fingerprint)])
+            self._commit([ingest_file(self._path, found, self._settings)])
 
     @property
     def wants_compaction(self) -> bool:
@@ -161,7 +186,7 @@ class Folder:
             self._uncover(path)
             return
         self.texts[path] = data
-        self._layers.set_buffer(ingest_buffer(data, language, path, self._settings, self._fingerprint))
+        self._layers.set_buffer(ingest_buffer(data, language, path, self._settings))
         self.is_changed = True
 
     def _uncover(self, path: str) -> None:
@@ -185,7 +210,7 @@ class Folder:
         batch: list[Ingested] = []
         committed_at = time.monotonic()
         try:
-            for part in ingest_all(self._path, changed, self._settings, self._fingerprint):
+            for part in ingest_all(self._path, changed, self._settings):
                 token.check()
                 # A file that was touched meanwhile was read later than here: the newer state stays.
                 self._pending -= len(part)
@@ -214,3 +239,12 @@ def home_of(data_dir: Path, root: str) -> Path:
     name = Path(root).name or "root"
     digest = hashlib.blake2b(root.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
     return data_dir / "folders" / f"{''.join(c if c.isalnum() else '-' for c in name)[:40]}-{digest}"
+
+
+def settings_of(data_dir: Path, root: str) -> Settings:
+    """Return the settings that shaped the index of a folder (an editor's); the defaults if there is no index."""
+    try:
+        remembered = peek(home_of(data_dir, root))["settings"]
+    except OSError:
+        remembered = {}
+    return config.parse(remembered)[0]

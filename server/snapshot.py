@@ -51,19 +51,22 @@ class Snapshot:
     buffers: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
     """(folder, path) to the text of each open buffer."""
 
-    def search(self, query: Query, token: CancelToken) -> SearchResult:
-        """Answer the units nearest in meaning and words; raises QuestionError and Cancelled."""
+    def search(self, query: Query, token: CancelToken, by_words: bool = False) -> SearchResult:
+        """Answer the units nearest in meaning and words; raises QuestionError and Cancelled.
+
+        `by_words`: by words and names alone, which costs no encoding and no scan; a first answer for those who wait.
+        """
         question = questions.parse(query)
         if not question.text:
             return self._result([], None, LEAST_SCORE)
         token.check()
-        vector = self.encoder.encode_query(question.text)
+        vector = self._nothing() if by_words else self.encoder.encode_query(question.text)
         terms = search.weigh(self.layers, query_terms(question.text))
         masks = [search.mask_of(layer, question.filter) for layer in self.layers]
         found = search.find(self.layers, masks, vector, terms, question, token)
         return self._result(found, (question.text, vector, terms) if query.explain else None, LEAST_SCORE)
 
-    def similar(self, asked: Similar, token: CancelToken) -> SearchResult:
+    def similar(self, asked: Similar, token: CancelToken, by_words: bool = False) -> SearchResult:
         """Answer the units nearest to a place or a text, never the place; raises QuestionError and Cancelled."""
         if not 1 <= asked.limit <= questions.LARGEST_LIMIT:
             raise QuestionError(f"limit must be from 1 to {questions.LARGEST_LIMIT}, not {asked.limit}")
@@ -77,7 +80,9 @@ class Snapshot:
         if not any(field.strip() for field in passage.fields()):
             raise QuestionError("there is nothing to compare: the text is empty")
         token.check()
-        if vector is None:
+        if by_words:
+            vector = self._nothing()
+        elif vector is None:
             vector = self.encoder.encode([passage])[0]
         text = " ".join(passage.fields())
         terms = search.weigh(self.layers, query_terms(text), keep=SIMILAR_TERMS)
@@ -106,6 +111,9 @@ class Snapshot:
         """Return (folder, relative path) of an absolute path; None outside all folders. The innermost folder counts."""
         folders = {layer.folder for layer in self.layers}
         return locate(folders, path)
+
+    def _nothing(self) -> Vectors:
+        return np.zeros(self.encoder.dimensions, np.float32)
 
     def _place(self, asked: Similar, masks: list[Mask]) -> tuple[Scored | None, Passage, Vectors | None]:
         """Return the unit at a place, what to compare and its vector if known; takes the place out of the masks."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -235,13 +235,15 @@ class QuestionError(ValueError):
     """The user's mistake in a question, as a sentence the user can act on."""
 
 
+State = Literal["opening", "indexing", "ready", "degraded"]
+
+
 @dataclass(frozen=True, slots=True)
 class FolderStatus:
     """What is known of one workspace folder."""
 
     root: str
-    state: str
-    """opening, indexing, ready or degraded."""
+    state: State
     files: int
     units: int
     pending_files: int

@@ -40,7 +40,7 @@ class Columns:
     text_sizes: npt.NDArray[np.uint32]
     """(n,) bytes of each unit's JSON [name, container, signature, detail]."""
     keys: npt.NDArray[np.uint8]
-    """(n, 16) content address of each vector: hash of the encoder's fingerprint and the passage (invariant 3)."""
+    """(n, 16) content address of each passage, which names its vector in an encoder's store (invariant 3)."""
     kinds: npt.NDArray[np.uint8]
     text: npt.NDArray[np.uint8]
     """(s,)"""

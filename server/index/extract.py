@@ -220,8 +220,8 @@ def _gather(text: bytes, matches: Iterable[tuple[int, _Captures]], rules: tuple[
         elif "prefix" in captures:
             start, end = captures["prefix"][0].byte_range
             doc = captures["doc.before"][0].byte_range if "doc.before" in captures else None
-            if doc or start not in prefixes:
-                prefixes[start] = Lead(start, end, False, doc=doc)
+            known_end, known_doc = (prefixes[start].end, prefixes[start].doc) if start in prefixes else (0, None)
+            prefixes[start] = Lead(start, max(end, known_end), False, doc=doc or known_doc)
         elif "import" in captures:
             gathered.imports.append(captures["import"][0].byte_range)
         elif "doc.module" in captures:

@@ -10,7 +10,7 @@ import platform
 import shutil
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +98,10 @@ def read(parent: Path, name: str, fingerprint: str) -> tuple[Segment, int] | Non
         return None
 
 
-def remove_others(parent: Path, keep: str | None) -> None:
+def remove_others(parent: Path, keep: Collection[str]) -> None:
     """Delete the generations that the store does not point to; those still mapped by somebody may stay."""
     for folder in parent.glob("generation-*"):
-        if folder.name != keep:
+        if folder.name not in keep:
             shutil.rmtree(folder, ignore_errors=True)
 
 

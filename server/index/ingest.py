@@ -17,7 +17,7 @@ from server.config import Settings
 from server.index.columns import FileEntry, from_units
 from server.index.extract import extract
 from server.index.files import Found, Skip, check_text, read
-from server.index.vectors import vector_key
+from server.index.vectors import passage_key
 from server.types import FileStamp, Passage
 
 POOL_MIN_FILES = 300
@@ -36,25 +36,25 @@ class Ingested:
     passages: tuple[Passage, ...] = ()
 
 
-def ingest_text(data: bytes, language: str, path: str, stamp: FileStamp, fingerprint: str) -> Ingested:
+def ingest_text(data: bytes, language: str, path: str, stamp: FileStamp) -> Ingested:
     """Return what the index keeps of a text."""
     units = extract(data, language, path)
     passages = tuple(unit.passage for unit in units)
-    keys = [vector_key(fingerprint, passage) for passage in passages]
+    keys = [passage_key(passage) for passage in passages]
     return Ingested(FileEntry(path, stamp, language, from_units(units, path, keys)), passages)
 
 
-def ingest_buffer(data: bytes, language: str, path: str, settings: Settings, fingerprint: str) -> Ingested:
+def ingest_buffer(data: bytes, language: str, path: str, settings: Settings) -> Ingested:
     """Return what the index keeps of an open buffer: what it would keep of a file with that text."""
     stamp = FileStamp(len(data), 0, 0)
     try:
         check_text(data, language, settings)
     except Skip as skip:
         return Ingested(FileEntry(path, stamp, language, None, str(skip)))
-    return ingest_text(data, language, path, stamp, fingerprint)
+    return ingest_text(data, language, path, stamp)
 
 
-def ingest_file(root: Path, found: Found, settings: Settings, fingerprint: str) -> Ingested:
+def ingest_file(root: Path, found: Found, settings: Settings) -> Ingested:
     """Return what the index keeps of a file; one that is skipped keeps its stamp and the reason."""
     if found.reason is not None:
         return Ingested(FileEntry(found.path, found.stamp, "", None, found.reason))
@@ -62,22 +62,22 @@ def ingest_file(root: Path, found: Found, settings: Settings, fingerprint: str) 
         data, language = read(root, found.path, settings)
     except Skip as skip:
         return Ingested(FileEntry(found.path, found.stamp, "", None, str(skip)))
-    return ingest_text(data, language, found.path, found.stamp, fingerprint)
+    return ingest_text(data, language, found.path, found.stamp)
 
 
-def ingest_all(root: Path, files: list[Found], settings: Settings, fingerprint: str) -> Iterator[list[Ingested]]:
+def ingest_all(root: Path, files: list[Found], settings: Settings) -> Iterator[list[Ingested]]:
     """Yield what the index keeps of many files, in batches, in their order; many files are parsed in parallel."""
     chunks = (files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK))
     workers = settings.worker_count
     if workers == 1 or len(files) < POOL_MIN_FILES:
         for chunk in chunks:
-            yield _ingest_chunk(root, chunk, settings, fingerprint)
+            yield _ingest_chunk(root, chunk, settings)
         return
     # spawn, not fork: the server has threads, and Windows and macOS have nothing else.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
     try:
-        yield from _in_order(pool, workers * 2, chunks, root, settings, fingerprint)
+        yield from _in_order(pool, workers * 2, chunks, root, settings)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -88,7 +88,6 @@ def _in_order(
     chunks: Iterable[list[Found]],
     root: Path,
     settings: Settings,
-    fingerprint: str,
 ) -> Iterator[list[Ingested]]:
     """Keep a bounded number of chunks in flight; a chunk whose worker died is done here."""
     remaining = iter(chunks)
@@ -99,11 +98,11 @@ def _in_order(
             future: Future[list[Ingested]] | None = None
             if works:
                 try:
-                    future = pool.submit(_ingest_chunk, root, chunk, settings, fingerprint)
+                    future = pool.submit(_ingest_chunk, root, chunk, settings)
                 except (OSError, RuntimeError):  # no more processes to be had
                     works = False
             if future is None:
-                yield _ingest_chunk(root, chunk, settings, fingerprint)
+                yield _ingest_chunk(root, chunk, settings)
             else:
                 flying.append((chunk, future))
         if not flying:
@@ -118,11 +117,11 @@ def _in_order(
             yield future.result()
         except (OSError, RuntimeError):  # BrokenProcessPool is a RuntimeError
             works = False
-            yield _ingest_chunk(root, chunk, settings, fingerprint)
+            yield _ingest_chunk(root, chunk, settings)
 
 
-def _ingest_chunk(root: Path, chunk: list[Found], settings: Settings, fingerprint: str) -> list[Ingested]:
-    return [ingest_file(root, found, settings, fingerprint) for found in chunk]
+def _ingest_chunk(root: Path, chunk: list[Found], settings: Settings) -> list[Ingested]:
+    return [ingest_file(root, found, settings) for found in chunk]
 
 
 def _begin_worker() -> None:

@@ -45,7 +45,7 @@ class FolderLayers:
         self._home = home
         self._vectors = vectors
         self._encoder = encoder
-        self.store = Store(home, encoder.fingerprint)
+        self.store = Store(home)
         self.stamps = self.store.stamps()
         self._delta: dict[str, FileEntry] = {}
         self._buffers: dict[str, FileEntry] = {}
@@ -122,7 +122,7 @@ class FolderLayers:
         home, vectors, encoder = self._home, self._vectors, self._encoder
 
         def write() -> str:
-            store, own = Store(home, encoder.fingerprint), vectors.reopen()
+            store, own = Store(home), vectors.reopen()
             try:
                 with store.reading():
                     sequence = store.sequence()
@@ -136,8 +136,8 @@ class FolderLayers:
 
     def adopt(self, name: str) -> None:
         """Publish a generation by one pointer (invariant 6)."""
-        self.store.put("generation", name)
-        generation.remove_others(self._home, name)
+        self.store.point(self._encoder.fingerprint, name)
+        generation.remove_others(self._home, self.store.generations())
         self._base = self._load_base()
         self._reread_lost(self._base[0])
         self._delta_segment = None
@@ -150,7 +150,7 @@ class FolderLayers:
 
     def _load_base(self) -> tuple[Segment, int]:
         """Map the current generation and put what changed since into the delta; without one, all is delta."""
-        name = self.store.get("generation")
+        name = self.store.generation(self._encoder.fingerprint)
         loaded = generation.read(self._home, name, self._encoder.fingerprint) if name else None
         base, sequence = loaded or (build((), self._vectors.rows), 0)
         self._delta = {entry.path: entry for entry in self.store.entries(after=sequence)}

@@ -8,12 +8,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from server import config
 from server.index.columns import FileEntry, unpack
 from server.index.lexical import LEXICAL_VERSION
 from server.types import FileStamp
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """See FORMAT.md; an index of another version is rebuilt."""
+
+_GENERATION = "generation:"
+"""Before the fingerprint of the encoder whose vectors a generation holds."""
 
 _REPLACE = (
     "INSERT OR REPLACE INTO files(path, size, mtime_ns, inode, language, reason, units, columns, sequence)"
@@ -36,13 +40,13 @@ CREATE TABLE files (
 class Store:
     """One workspace folder's files and units; used by the engine's thread alone (invariant 2).
 
-    A database that is damaged, foreign, or of another format or encoder is a miss: it is deleted and begun anew.
+    A database that is damaged, foreign, or of another format is a miss: it is deleted and begun anew.
     """
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
+    def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "index.db"
-        self._expected = {"format": str(FORMAT_VERSION), "lexical": str(LEXICAL_VERSION), "encoder": fingerprint}
+        self._expected = {"format": str(FORMAT_VERSION), "lexical": str(LEXICAL_VERSION)}
         try:
             self._db = self._open()
         except (sqlite3.DatabaseError, ValueError) as problem:
@@ -74,7 +78,7 @@ class Store:
         self._db.close()
 
     def get(self, key: str) -> str | None:
-        """Return a value kept beside the files, such as the name of the current generation."""
+        """Return a value kept beside the files, such as the folder it is of."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
 
@@ -82,6 +86,19 @@ class Store:
         """Keep a value beside the files."""
         with self._db:
             self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def generation(self, fingerprint: str) -> str | None:
+        """Return the name of the current generation of an encoder's space."""
+        return self.get(_GENERATION + fingerprint)
+
+    def point(self, fingerprint: str, name: str) -> None:
+        """Make a generation the current one of an encoder's space (invariant 6)."""
+        self.put(_GENERATION + fingerprint, name)
+
+    def generations(self) -> set[str]:
+        """Return the names of the current generations of all spaces."""
+        rows = self._db.execute("SELECT value FROM meta WHERE substr(key, 1, ?) = ?", (len(_GENERATION), _GENERATION))
+        return {name for (name,) in rows}
 
     def stamps(self) -> dict[str, FileStamp]:
         """Return the stamp of each known file, skipped ones included."""
@@ -149,7 +166,7 @@ def peek(folder: Path) -> dict[str, Any]:
     except sqlite3.Error as problem:
         raise OSError(f"the index in {folder} cannot be read ({problem}); `sextant index` rebuilds it") from problem
     found = {"format": meta.get("format"), "encoder": meta.get("encoder", ""), "languages": languages, "units": units}
-    return {**found, "skippedPaths": skipped}
+    return {**found, "settings": config.remembered(meta.get("settings")), "skippedPaths": skipped}
 
 
 def connect(path: Path) -> sqlite3.Connection:

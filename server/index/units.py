@@ -24,6 +24,7 @@ _FEWEST_WORDS = 3
 
 _OPENS = re.compile(r"(?:[\s:;={,]|\s=>|\swhere|\swith)+\Z")
 """What stands between a header and its body."""
+_BLANK = re.compile(r"\n{3,}")
 _WORD = re.compile(r"[^\W\d]\w*")
 _TOP = re.compile(
     rb"""(?:\#![^\n]*\n)?(?:\s|<\?php\b|<\?(?!\w)|declare\s*\([^)]*\)\s*;|\{-\#[^}]*\#-\}|['"]use\ strict['"];?)*\Z""", re.X
@@ -72,7 +73,7 @@ class Found:
     def join(self, other: Found) -> None:
         """Go on in another one: what was before is the signature."""
         self.body = (self.body[0] if self.body else self.end, other.end)
-        self.end, self.joins = other.end, other.joins
+        self.end, self.joins, self.doc = other.end, other.joins, self.doc or other.doc
         if self.kind is Kind.FUNCTION:
             self.kind = other.kind
 
@@ -188,13 +189,13 @@ class _Writer:
         """Return the remainder of the module as a unit, or nothing if it says nothing."""
         tops = [(found.lead, found.end) for found in self.found if found.owner is None]
         said, header = self.header(min((start for start, _ in tops), default=len(self.text)))
-        body = self.without(0, len(self.text), [*tops, *header]).strip()
+        body = _BLANK.sub("\n\n", self.without(0, len(self.text), [*tops, *header]).strip())
         if not body and not said:
             return ()
-        if tops and not said:
+        if not said:
             comments = [(lead.start, lead.end) for lead in self.leads]
             code = self.without(0, len(self.text), [*tops, *self.imports, *comments])
-            if len(_WORD.findall(code)) < _FEWEST_WORDS:
+            if len(_WORD.findall(code)) < (_FEWEST_WORDS if tops else 1):
                 return ()
         passage = Passage(self.module, "", "", said, body)
         return (Unit(Kind.MODULE, self.language.id, passage, self.span(0, 0), self.span(0, len(self.text))),)

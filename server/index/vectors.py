@@ -16,9 +16,12 @@ _BATCH = 500
 """Keys a query; SQLite's oldest limit on variables is 999."""
 
 
-def vector_key(fingerprint: str, passage: Passage) -> bytes:
-    """Return the content address of a passage's vector (invariant 3): the same text has the same key everywhere."""
-    text = "\x1f".join((fingerprint, *passage.fields()))
+def passage_key(passage: Passage) -> bytes:
+    """Return the content address of a passage (invariant 3): the same text has the same key everywhere.
+
+    It names one vector in each encoder's store, so that another encoder invalidates vectors and nothing else.
+    """
+    text = "\x1f".join(passage.fields())
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 
 from server.lsp import convert, progress, protocol
 from server.lsp.documents import Document
+from server.lsp.settings import SECTION
 from server.types import CancelToken, QuestionError, SearchResult
 
 if TYPE_CHECKING:
@@ -29,14 +32,14 @@ async def search(ls: SextantServer, params: protocol.SearchParams) -> protocol.S
     session = ls.session
     query = convert.query(params, session.roots)
 
-    def ask(snapshot: Snapshot, token: CancelToken) -> SearchResult:
+    def ask(snapshot: Snapshot, token: CancelToken, by_words: bool = False) -> SearchResult:
         try:
-            return snapshot.search(query, token)
+            return snapshot.search(query, token, by_words)
         except QuestionError as error:
-            raise protocol.InvalidParams(str(error)) from error
+            raise protocol.RequestFailed(str(error)) from error
 
     async with progress.of_request(session.notify, params.work_done_token, "Searching"):
-        return await session.answer(ask)
+        return await session.answer(ask, partial(ask, by_words=True), params.partial_result_token)
 
 
 async def find_similar(ls: SextantServer, params: protocol.FindSimilarParams) -> protocol.SearchResult:
@@ -46,14 +49,14 @@ async def find_similar(ls: SextantServer, params: protocol.FindSimilarParams) ->
     document = session.documents.get(params.text_document.uri) if params.text_document else None
     shown = document.shown() if document else None
 
-    def ask(snapshot: Snapshot, token: CancelToken) -> SearchResult:
+    def ask(snapshot: Snapshot, token: CancelToken, by_words: bool = False) -> SearchResult:
         try:
-            return snapshot.similar(convert.similar(params, shown, snapshot.text, encoding, roots), token)
+            return snapshot.similar(convert.similar(params, shown, snapshot.text, encoding, roots), token, by_words)
         except QuestionError as error:
             raise protocol.RequestFailed(str(error)) from error
 
     async with progress.of_request(session.notify, params.work_done_token, "Searching"):
-        return await session.answer(ask)
+        return await session.answer(ask, partial(ask, by_words=True), params.partial_result_token)
 
 
 async def index_status(ls: SextantServer, _: None) -> protocol.IndexStatus:
@@ -67,13 +70,21 @@ async def initialized(ls: SextantServer, _: types.InitializedParams) -> None:
     able = ls.client_capabilities
     if able.window is not None and able.window.work_done_progress:
         ls.session.show_progress()
-    files = None if able.workspace is None else able.workspace.did_change_watched_files
-    if files is not None and files.dynamic_registration:
-        watch = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher(glob_pattern="**/*")])
-        wish = types.Registration("sextant-files", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, watch)
-        answer = ls.session.request(types.CLIENT_REGISTER_CAPABILITY, types.RegistrationParams([wish]))
+    if wishes := list(_registrations(able)):
+        answer = ls.session.request(types.CLIENT_REGISTER_CAPABILITY, types.RegistrationParams(wishes))
         # A client that refuses has told us all the same: nothing depends on it.
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await ls.session.configuration.ask()
+
+
+def _registrations(able: types.ClientCapabilities) -> Iterator[types.Registration]:
+    workspace = able.workspace or types.WorkspaceClientCapabilities()
+    if workspace.did_change_watched_files and workspace.did_change_watched_files.dynamic_registration:
+        watch = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher(glob_pattern="**/*")])
+        yield types.Registration("sextant-files", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, watch)
+    if workspace.did_change_configuration and workspace.did_change_configuration.dynamic_registration:
+        section = types.DidChangeConfigurationRegistrationOptions(section=SECTION)
+        yield types.Registration("sextant-settings", types.WORKSPACE_DID_CHANGE_CONFIGURATION, section)
 
 
 async def shutdown(ls: SextantServer, _: None) -> None:
@@ -114,6 +125,11 @@ async def did_change_folders(ls: SextantServer, params: types.DidChangeWorkspace
     ls.session.change_folders((each.uri for each in event.added), (each.uri for each in event.removed))
 
 
+async def did_change_configuration(ls: SextantServer, params: types.DidChangeConfigurationParams) -> None:
+    """Obey other settings."""
+    await ls.session.configuration.changed(params.settings)
+
+
 _HANDLERS: dict[str, Any] = {
     protocol.SEARCH: search,
     protocol.FIND_SIMILAR: find_similar,
@@ -126,4 +142,5 @@ _HANDLERS: dict[str, Any] = {
     types.TEXT_DOCUMENT_DID_CLOSE: did_close,
     types.WORKSPACE_DID_CHANGE_WATCHED_FILES: did_change_watched_files,
     types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: did_change_folders,
+    types.WORKSPACE_DID_CHANGE_CONFIGURATION: did_change_configuration,
 }

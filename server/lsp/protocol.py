@@ -7,7 +7,7 @@ import types as pytypes
 from collections.abc import Mapping
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import attrs
 from lsprotocol import types
@@ -16,8 +16,12 @@ from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 SEARCH = "sextant/search"
 FIND_SIMILAR = "sextant/findSimilar"
 INDEX_STATUS = "sextant/indexStatus"
+REINDEX = "sextant/reindex"
+TUNE = "sextant/tune"
+JOB_FINISHED = "sextant/jobFinished"
+SERVER_STATUS = "experimental/serverStatus"
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION: Literal[1] = 1
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 200
 """More hits than a person reads; each costs a look at its file."""
@@ -58,6 +62,53 @@ class FindSimilarParams:
     scope: str | None = None
     explain: bool | None = None
     work_done_token: Token | None = None
+    partial_result_token: Token | None = None
+
+
+@attrs.frozen
+class ReindexParams:
+    """What to index again, and where to compute it."""
+
+    folder: str | None = None
+    scope: Literal["changed", "all"] | None = None
+    on: str | None = None
+
+
+@attrs.frozen
+class ReindexResult:
+    """The answer to sextant/reindex and sextant/tune: the job has begun."""
+
+    job_id: str
+
+
+@attrs.frozen
+class TuneParams:
+    """Which folder's model to train, and where."""
+
+    folder: str | None = None
+    on: str | None = None
+
+
+@attrs.frozen
+class JobFinished:
+    """How a job ended."""
+
+    job_id: str
+    kind: Literal["reindex", "tune"]
+    ok: bool
+    message: str
+    before: float | None = None
+    after: float | None = None
+    accepted: bool | None = None
+
+
+@attrs.frozen
+class ServerStatusParams:
+    """Whether the server is well, and whether it is at rest."""
+
+    health: Literal["ok", "warning", "error"]
+    quiescent: bool
+    message: str | None = None
 
 
 @attrs.frozen
@@ -111,7 +162,7 @@ class FolderStatus:
     """What is known of one workspace folder."""
 
     uri: str
-    state: str
+    state: Literal["opening", "indexing", "ready", "degraded"]
     files: int
     units: int
     pending_files: int
@@ -124,7 +175,7 @@ class FolderStatus:
 class IndexStatus:
     """The answer to sextant/indexStatus."""
 
-    protocol_version: int
+    protocol_version: Literal[1]
     folders: list[FolderStatus]
     generation: int
     encoder: str
@@ -132,8 +183,35 @@ class IndexStatus:
     resident_bytes: int
 
 
-PARAMS: Mapping[str, type | None] = {SEARCH: SearchParams, FIND_SIMILAR: FindSimilarParams, INDEX_STATUS: None}
+PARAMS: Mapping[str, type | None] = {
+    SEARCH: SearchParams,
+    FIND_SIMILAR: FindSimilarParams,
+    INDEX_STATUS: None,
+    REINDEX: ReindexParams,
+    TUNE: TuneParams,
+}
 """Sextant's requests with the type of their parameters."""
+
+RESULTS: Mapping[str, type] = {
+    SEARCH: SearchResult,
+    FIND_SIMILAR: SearchResult,
+    INDEX_STATUS: IndexStatus,
+    REINDEX: ReindexResult,
+    TUNE: ReindexResult,
+}
+"""The type of each request's result."""
+
+NOTIFICATIONS: Mapping[str, type] = {JOB_FINISHED: JobFinished, SERVER_STATUS: ServerStatusParams}
+"""The server's own notifications with the type of their parameters."""
+
+COMMANDS: Mapping[str, str] = {
+    "sextant.search": SEARCH,
+    "sextant.findSimilar": FIND_SIMILAR,
+    "sextant.status": INDEX_STATUS,
+    "sextant.reindex": REINDEX,
+    "sextant.tune": TUNE,
+}
+"""The same as commands, for clients that can send no other requests; the first argument is the parameters."""
 
 
 class RequestFailed(JsonRpcException):
@@ -156,8 +234,9 @@ def parse_params(method: str, raw: object) -> Any:
     expected = PARAMS[method]
     if expected is None:
         return None
-    params: Any = _object(expected, raw, "params")
-    limit = params.limit
+    optional = raw is None and all(field.default is None for field in attrs.fields(expected))
+    params: Any = _object(expected, {} if optional else raw, "params")
+    limit = getattr(params, "limit", None)
     if limit is not None and not 1 <= limit <= MAX_LIMIT:
         raise InvalidParams(f"params.limit must be between 1 and {MAX_LIMIT}.")
     if isinstance(params, FindSimilarParams):
@@ -212,6 +291,10 @@ def _value(expected: Any, raw: object, where: str) -> Any:
             return raw
         if option in (str, bool) and isinstance(raw, option):
             return well_formed(raw) if isinstance(raw, str) else raw
+        if get_origin(option) is Literal:
+            if raw not in get_args(option):
+                raise InvalidParams(f"{where} must be one of {', '.join(map(repr, get_args(option)))}.")
+            return raw
         if get_origin(option) is list:
             if not isinstance(raw, list):
                 raise InvalidParams(f"{where} must be a list.")

@@ -238,7 +238,10 @@ class SextantProtocol(LanguageServerProtocol):
         able = result.capabilities
         able.execute_command_provider = None
         able.experimental = {
-            "sextant": {"protocolVersion": protocol.PROTOCOL_VERSION, "methods": sorted(protocol.PARAMS)}
+            "sextant": {
+                "protocolVersion": protocol.PROTOCOL_VERSION,
+                "methods": sorted(method for method in protocol.PARAMS if self._handles(method)),
+            }
         }
         self._server.session.open(params, str(able.position_encoding or types.PositionEncodingKind.Utf16.value))
         return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -14,17 +15,23 @@ from lsprotocol import types
 from server.lsp import convert, protocol
 from server.lsp.documents import Document, Documents
 from server.lsp.progress import IndexProgress, Notify
+from server.lsp.settings import Configuration, Request
+from server.lsp.status import ServerStatus, is_wanted
 from server.lsp.tasks import Tasks
 from server.types import CancelToken, SearchResult
 
 if TYPE_CHECKING:
+    from server.config import Settings
     from server.engine import Engine
     from server.snapshot import Snapshot
 
 FRESH = 0.1
 """Seconds a search may wait for an edit made just before it; beyond that it answers on the older text."""
 
-Request = Callable[[str, Any], "asyncio.Future[Any]"]
+SLOW = 0.02
+"""Seconds that the last search took at least for a first answer by words alone to be worth sending."""
+
+Ask = Callable[["Snapshot", CancelToken], SearchResult]
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +49,10 @@ class Session:
         self._engine: Engine | None = None
         self._ready: asyncio.Task[Engine] | None = None
         self._progress: IndexProgress | None = None
+        self._status: ServerStatus | None = None
+        self._took = 0.0
+        """Seconds of the last search."""
+        self.configuration = Configuration(request, self._configure, self.warn)
         self._posted = False
         self._closed = False
 
@@ -56,10 +67,10 @@ class Session:
         elif not uris and params.root_path:
             uris = [convert.to_uri(params.root_path)]
         self._add(uris)
-        options = params.initialization_options
-        self._ready = asyncio.create_task(
-            self._start(options if isinstance(options, dict) else {}), name="engine-start"
-        )
+        self.configuration.open(params.initialization_options, params.capabilities)
+        if is_wanted(params.capabilities):
+            self._status = ServerStatus(self.notify)
+        self._ready = asyncio.create_task(self._start(), name="engine-start")
         self._ready.add_done_callback(_log_failed_start)
 
     def show_progress(self) -> None:
@@ -71,8 +82,13 @@ class Session:
         self._progress = IndexProgress(self.notify, create)
         self._changed()
 
+    def warn(self, sentence: str) -> None:
+        """Show the user something that only the user can mend."""
+        self.notify(types.WINDOW_SHOW_MESSAGE, types.ShowMessageParams(types.MessageType.Warning, sentence))
+
     async def quiet(self) -> None:
         """Send nothing more of our own accord."""
+        self._status = None
         progress, self._progress = self._progress, None
         if progress is not None:
             await progress.close()
@@ -84,7 +100,7 @@ class Session:
         if self._engine is not None:
             self._engine.close()
 
-    async def _start(self, options: dict[str, Any]) -> Engine:
+    async def _start(self) -> Engine:
         loop = asyncio.get_running_loop()
 
         def on_change() -> None:
@@ -93,7 +109,17 @@ class Session:
             except RuntimeError:
                 logger.debug("the index changed after the session's end")
 
-        engine = await self.tasks.run(lambda token: _make_engine(options, on_change, token))
+        try:
+            # The imports need no settings: they go on while the client tells them.
+            await self.tasks.run(_import_engine)
+            settings = await self.configuration.first()
+            engine = await self.tasks.run(lambda token: _make_engine(settings, on_change, token))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            if self._status is not None:
+                self._status.fail(_failure(error))
+            raise
         if self._closed:
             return engine  # which was never started
         self._engine = engine
@@ -113,29 +139,48 @@ class Session:
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            message = f"The index cannot be opened: {error or type(error).__name__}. The server's log has the details."
-            raise protocol.RequestFailed(message) from error
+            raise protocol.RequestFailed(_failure(error)) from error
 
     # Questions.
 
-    async def answer(self, ask: Callable[[Snapshot, CancelToken], SearchResult]) -> protocol.SearchResult:
-        """Ask the newest snapshot, off the loop, and return the wire form of what it says."""
+    async def answer(
+        self, ask: Ask, ask_first: Ask | None = None, partial: protocol.Token | None = None
+    ) -> protocol.SearchResult:
+        """Ask the newest snapshot, off the loop, and return the wire form of what it says.
+
+        Where that may take long, what `ask_first` finds at once is sent under the token `partial`.
+        """
         engine = await self.engine()
         self.documents.flush()
         fresh, self._posted = self._posted, False
         view = self.view()
+        loop = asyncio.get_running_loop()
+
+        def send(found: SearchResult, snapshot: Snapshot) -> None:
+            # Whether anything matches well is known at the end only.
+            first = convert.search_result(replace(found, low_confidence=False), snapshot.text, view)
+            loop.call_soon_threadsafe(self.notify, types.PROGRESS, types.ProgressParams(partial or "", first))
 
         def work(token: CancelToken) -> protocol.SearchResult:
-            if fresh:
+            snapshot = engine.snapshot
+            waits = fresh and not engine.wait_idle(0)
+            if ask_first and partial is not None and (waits or snapshot.is_incomplete or self._took > SLOW):
+                first = ask_first(snapshot, token)
+                if first.hits:
+                    send(first, snapshot)
+            if waits:
                 engine.wait_idle(FRESH)
                 token.check()
+            begun = time.monotonic()
             # Asked before the snapshot is taken: a folder the engine has not got to is in neither.
             known = {folder.root for folder in engine.status().folders}
             snapshot = engine.snapshot
             found = ask(snapshot, token)
             if any(root.real not in known for root in view.roots):
                 found = replace(found, is_incomplete=True)
-            return convert.search_result(found, snapshot.text, view)
+            result = convert.search_result(found, snapshot.text, view)
+            self._took = time.monotonic() - begun
+            return result
 
         return await self.tasks.run(work)
 
@@ -194,22 +239,37 @@ class Session:
             self._posted = True
             self._engine.drop_buffer(path)
 
+    def _configure(self, settings: Settings) -> None:
+        if self._engine is not None:
+            self._engine.configure(settings)
+
     def _changed(self) -> None:
-        if self._progress is not None and self._engine is not None:
-            self._progress.update(self._engine.status())
+        if self._engine is None:
+            return
+        status = self._engine.status()
+        if self._progress is not None:
+            self._progress.update(status)
+        if self._status is not None:
+            self._status.update(convert.index_status(status, self.roots).folders)
 
 
-def _make_engine(options: dict[str, Any], on_change: Callable[[], None], token: CancelToken) -> Engine:
+def _import_engine(_: CancelToken) -> None:
     # Imported here, in a thread: numpy, tree-sitter and the model are not needed to answer initialize.
+    import server.engine  # noqa: PLC0415
+    import server.model.encoder  # noqa: F401, PLC0415
+
+
+def _make_engine(settings: Settings, on_change: Callable[[], None], token: CancelToken) -> Engine:
     from server import config  # noqa: PLC0415
     from server.engine import Engine  # noqa: PLC0415
     from server.model import encoder  # noqa: PLC0415
 
-    settings, problems = config.parse(options)
-    for problem in problems:
-        logger.warning("initializationOptions: %s", problem)
     token.check()
     return Engine(settings, encoder.load(), config.data_dir(), on_change, watches=True)
+
+
+def _failure(error: Exception) -> str:
+    return f"The index cannot be opened: {error or type(error).__name__}. The server's log has the details."
 
 
 def _log_failed_start(task: Future[Any] | asyncio.Task[Any]) -> None:

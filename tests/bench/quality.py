@@ -98,6 +98,9 @@ def main() -> None:
         root = options.checkouts / name / (spec.get("benchmark_root") or "")
         prefix = f"{spec['benchmark_root']}/" if spec.get("benchmark_root") else ""
         questions = json.loads(annotations.read_text())
+        # The paths of some annotations begin at the folder that is indexed, not at the top of the repository.
+        if not any((options.checkouts / name / _path(target)).exists() for target in questions[0]["relevant"]):
+            prefix = ""
         line, unsure = {}, 0.0
         for model, chosen in ((trained, ("full", "meaning", "BM25")), (random, ("untrained",))):
             with indexed(root, model) as snapshot:

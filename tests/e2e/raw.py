@@ -19,6 +19,7 @@ TIMEOUT = 20.0
 """Seconds; generous, because two test processes may share one slow processor."""
 
 Message = dict[str, Any]
+SILENCE = object()
 
 
 def frame(body: bytes | Message) -> bytes:
@@ -48,6 +49,8 @@ class RawClient:
         self.received: list[Message] = []
         self.encoding = "utf-16"
         """What this client's columns count."""
+        self.replies: dict[str, Any] = {}
+        """What to answer to the server's requests, by method; None for all others, and `SILENCE` for nothing at all."""
         self.broken: Exception | None = None
         """What was wrong with the server's output."""
         self._news: queue.Queue[Message | None] = queue.Queue()
@@ -65,7 +68,9 @@ class RawClient:
         try:
             for message in read_frames(self._stdout):
                 if "method" in message and "id" in message:  # agree to whatever the server asks
-                    self.send({"jsonrpc": "2.0", "id": message["id"], "result": None})
+                    reply = self.replies.get(message["method"])
+                    if reply is not SILENCE:
+                        self.send({"jsonrpc": "2.0", "id": message["id"], "result": reply})
                 self._news.put(message)
         except (AssertionError, ValueError) as error:
             self.broken = error

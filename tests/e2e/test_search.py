@@ -323,16 +323,13 @@ def test_files_that_change_on_disk(editor: RawClient, workspace: Path) -> None:
 
 
 def test_only_a_client_that_can_is_asked_to_watch_files(start: Start, workspace: Path) -> None:
-    for name, expected in (("vscode", 1), ("neovim", 0)):
+    for name, expected in (("vscode", True), ("neovim", False)):
         client = start()
         client.initialize(workspace, capabilities=EDITORS[name])
         client.wait_ready()
         client.shutdown()
-        asked = client.notifications("client/registerCapability")
-        assert len(asked) == expected
-        if asked:
-            (wish,) = asked[0]["registrations"]
-            assert wish["method"] == "workspace/didChangeWatchedFiles"
+        wishes = [wish for each in client.notifications("client/registerCapability") for wish in each["registrations"]]
+        assert ("workspace/didChangeWatchedFiles" in [wish["method"] for wish in wishes]) == expected
 
 
 def test_a_linked_folder_keeps_the_clients_names(start: Start, workspace: Path, tmp_path: Path) -> None:

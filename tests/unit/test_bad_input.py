@@ -130,7 +130,7 @@ def test_a_file_that_vanishes_while_it_is_read(root: Path) -> None:
     found = look(root, "good.py", Settings())
     assert isinstance(found, Found)
     (root / "good.py").unlink()
-    assert ingest_file(root, found, Settings(), "f").entry.reason == "vanished while it was read"
+    assert ingest_file(root, found, Settings()).entry.reason == "vanished while it was read"
 
 
 def test_files_that_come_and_go_while_the_index_is_built(root: Path, indexed: Engine) -> None:

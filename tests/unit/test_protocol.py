@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 import attrs
 import pytest
@@ -13,24 +13,9 @@ from lsprotocol import types
 from pygls.protocol import default_converter
 
 from server.lsp import protocol
+from tests import mirror
 
 DOCUMENT = (Path(protocol.__file__).parent / "EXTENSIONS.md").read_text("utf-8")
-WIRE_TYPES = [each for each in vars(protocol).values() if isinstance(each, type) and attrs.has(each)]
-TYPESCRIPT: dict[Any, str] = {
-    str: "string",
-    bool: "boolean",
-    int: "uinteger",
-    float: "number",
-    dict[str, int]: "{ [languageId: string]: uinteger }",
-    protocol.Token: "ProgressToken",
-}
-NARROWER = {  # where the document says more than Python's type does
-    ("SearchParams", "scope"): "URI",
-    ("FindSimilarParams", "scope"): "URI",
-    ("FolderStatus", "uri"): "URI",
-    ("FolderStatus", "state"): '"opening" | "indexing" | "ready" | "degraded"',
-    ("IndexStatus", "protocolVersion"): str(protocol.PROTOCOL_VERSION),
-}
 
 
 def documented() -> dict[str, dict[str, str]]:
@@ -41,37 +26,22 @@ def documented() -> dict[str, dict[str, str]]:
     }
 
 
-def typescript(kind: Any) -> str:
-    plain = [each for each in get_args(kind) if each is not type(None)] if type(None) in get_args(kind) else [kind]
-    if len(plain) > 1:
-        return "ProgressToken"
-    (kind,) = plain
-    if get_origin(kind) is list:
-        return typescript(get_args(kind)[0]) + "[]"
-    return TYPESCRIPT.get(kind) or kind.__name__
-
-
-def written(cls: type) -> dict[str, str]:
-    hints = get_type_hints(cls)
-    fields = {}
-    for field in attrs.fields(cls):  # type: ignore[arg-type]
-        name = protocol.camel(field.name)
-        kind = NARROWER.get((cls.__name__, name)) or typescript(hints[field.name])
-        fields[name + ("?" if field.default is None else "")] = kind
-    return fields
-
-
 def test_the_document_describes_every_field() -> None:
-    assert {cls.__name__: written(cls) for cls in WIRE_TYPES} == documented()
+    assert mirror.interfaces() == documented()
 
 
 def test_the_document_has_every_method_with_an_example() -> None:
     examples = [json.loads(each) for each in re.findall(r"^```json\n(.*?)\n```", DOCUMENT, re.MULTILINE | re.DOTALL)]
     asked = [each for each in examples if "method" in each]
-    assert [each["method"] for each in asked] == list(protocol.PARAMS)
-    assert re.findall(r"^## (sextant/\w+)$", DOCUMENT, re.MULTILINE) == list(protocol.PARAMS)
+    methods = [*protocol.PARAMS, *protocol.NOTIFICATIONS]
+    assert [each["method"] for each in asked if each["method"] in methods] == methods
+    assert re.findall(r"^## ((?:sextant|experimental)/\w+)$", DOCUMENT, re.MULTILINE) == methods
     for example in asked:
-        protocol.parse_params(example["method"], example.get("params"))
+        if example["method"] in protocol.PARAMS:
+            protocol.parse_params(example["method"], example.get("params"))
+        elif cls := protocol.NOTIFICATIONS.get(example["method"]):
+            known = default_converter().structure(example["params"], cls)
+            assert default_converter().unstructure(known) == example["params"]
     shapes = {"hits": protocol.SearchResult, "folders": protocol.IndexStatus}
     for example in examples:
         for field, cls in shapes.items():
@@ -80,7 +50,7 @@ def test_the_document_has_every_method_with_an_example() -> None:
                 assert default_converter().unstructure(known) == example["result"]
 
 
-@pytest.mark.parametrize("cls", WIRE_TYPES)
+@pytest.mark.parametrize("cls", mirror.WIRE_TYPES)
 def test_no_field_has_a_default_but_none(cls: type) -> None:
     """The converter leaves out a field that equals its default: a client would miss `false` or 0."""
     assert all(field.default in (attrs.NOTHING, None) for field in attrs.fields(cls))  # type: ignore[arg-type]
@@ -132,3 +102,8 @@ def test_a_mistake_is_named(params: dict[str, Any], said: str) -> None:
         protocol.parse_params(protocol.SEARCH, params)
     assert caught.value.message == said
     assert caught.value.code == -32602
+
+
+def test_what_other_files_repeat_is_up_to_date() -> None:
+    """`python -m tests.mirror` writes it."""
+    assert mirror.outdated() == []

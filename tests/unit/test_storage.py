@@ -94,10 +94,10 @@ def test_damaged_files_are_rebuilt(root: Path, tmp_path: Path, victim: str, dama
     assert names(run(root, data, lambda engine: engine.rescan())) == expected
 
 
-def test_an_index_of_another_format_or_encoder_is_rebuilt(root: Path, tmp_path: Path) -> None:
+def test_an_index_of_another_format_is_rebuilt(root: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     expected = compacted(root, data)
-    for key, value in (("format", str(FORMAT_VERSION + 1)), ("encoder", "another"), ("lexical", "0")):
+    for key, value in (("format", str(FORMAT_VERSION + 1)), ("lexical", "0")):
         with sqlite3.connect(home_of(data, str(root)) / "index.db") as db:
             db.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
         db.close()

@@ -99,4 +99,8 @@
 
 (decorator) @prefix
 (comment) @comment
-(import_statement) @import
+[(import_statement) (export_statement source: (_))] @import
+((lexical_declaration (variable_declarator value: (call_expression function: (identifier) @keyword))) @import
+  (#set! keyword "require"))
+((variable_declaration (variable_declarator value: (call_expression function: (identifier) @keyword))) @import
+  (#set! keyword "require"))

@@ -6,6 +6,10 @@
   definition: (function_definition name: (identifier) @name)) @definition
 (decorated_definition
   definition: (class_definition name: (identifier) @name)) @definition
+((decorated_definition
+  (decorator [(identifier) @keyword (attribute attribute: (identifier) @keyword)])
+  definition: (function_definition name: (identifier) @name)) @definition
+  (#set! keyword "overload") (#set! joined))
 (type_alias_statement left: (type (_) @name) right: (type) @body) @definition.type
 
 (function_definition body: (block . (expression_statement . (string) @doc)) @body)

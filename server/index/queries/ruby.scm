@@ -11,3 +11,4 @@
 (assignment left: (constant) @name right: (call block: (_))) @scope.class
 
 (comment) @comment
+((call method: (identifier) @keyword) @import (#set! keyword "require require_relative autoload"))

@@ -10,11 +10,11 @@
 (type_alias_declaration name: (_) @name value: (_) @body) @definition.type
 (export_statement declaration: (type_alias_declaration name: (_) @name)) @definition
 
-; Overloads and what is declared without a body
-(function_signature name: (_) @name) @definition.function
+; Overloads, one function with what follows them, and what is declared without a body
+((function_signature name: (_) @name) @definition.function (#set! joined))
 (export_statement declaration: (function_signature name: (_) @name)) @definition
-(method_signature name: (_) @name) @definition.method
-(abstract_method_signature name: (_) @name) @definition.method
+((method_signature name: (_) @name) @definition.method (#set! joined))
+((abstract_method_signature name: (_) @name) @definition.method (#set! joined))
 
 (public_field_definition
   name: (_) @name
