@@ -24,6 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return serve(streams, arguments.tcp)
     if arguments.command == "train":
+        if arguments.arguments[:1] == ["--evaluate"]:
+            from server.model.evaluate import main as evaluate  # noqa: PLC0415
+
+            return evaluate(arguments.arguments[1:])
         if importlib.util.find_spec("torch") is None:
             sys.stderr.write("sextant: training needs torch; install it with: pip install 'sextant-ls[train]'\n")
             return 2
@@ -65,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("-C", dest="folder", metavar="DIR", help="default: the index around the current folder")
     status.add_argument("--json", action="store_true")
 
-    train = commands.add_parser("train", help="train the base model (extra: train)", add_help=False)
+    train = commands.add_parser(
+        "train", help="train the base model (extra: train), or with --evaluate print how good it is", add_help=False
+    )
     train.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser
 

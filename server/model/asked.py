@@ -29,7 +29,8 @@ _IDLE = re.compile(
     r"|clean up|lint|format|typo|spelling|rename|refactor|minor|misc|ran|run|apply|review|address|more|oops)\b)"
     r"|\b(typos?|spelling|changelog|copyright|licen[cs]e|lint(er|ing)?|whitespace|indentation|formatting|rubocop|eslint"
     r"|prettier|clippy|warnings?|mypy|flake8|black|ruff|pep ?8|type (hints?|annotations?)|docstrings?|comments?|readme"
-    r"|docs?|documentation|tests?|deprecated|travis|appveyor|workflow|coverage|code style|review|feedback|suggestions?|version"
+    r"|docs?|documentation|tests?|deprecated|travis|appveyor|workflow|coverage|code style|review|feedback|suggestions?"
+    r"|version"
     r"|release|merge|revert|wip|upgrade|dependenc(y|ies))\b",
     re.IGNORECASE,
 )

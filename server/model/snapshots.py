@@ -32,7 +32,7 @@ def folder_of(snapshots: Path, repository: str) -> Path:
 
 
 def blobs(folder: Path, commit: str, most: int, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    """Yield the (path, content) of wanted files of at most `most` bytes, in an order that is random but always the same."""
+    """Yield the (path, content) of wanted files of at most `most` bytes, in a random order that is always the same."""
     listed = subprocess.run(
         ["git", "-C", folder, "ls-tree", "-r", "-l", "-z", commit], check=True, capture_output=True
     ).stdout.decode("utf-8", "replace")

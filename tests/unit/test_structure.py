@@ -16,7 +16,7 @@ RANKS = (
     {"server.index"},
     {"server.folder", "server.snapshot"},
     {"server.engine"},
-    {"server.lsp", "server.commands", "server.report"},
+    {"server.lsp", "server.commands", "server.report", "server.model.evaluate", "server.model.repositories"},
     {"server.__main__"},
 )
 """From the bottom up; a module imports only from its own rank and below."""
@@ -24,18 +24,23 @@ ONLY_IN = {
     "pygls": ("server/lsp/",),
     "lsprotocol": ("server/lsp/",),
     "annoy": ("server/index/generation.py",),
-    "tree_sitter": ("server/index/extract.py", "server/index/languages.py"),
+    "tree_sitter": ("server/index/extract.py", "server/index/languages.py", "server/model/clones.py"),
     "torch": (
         "server/model/network.py",
         "server/model/train.py",
         "server/model/distill.py",
-        "server/model/evaluate.py",
+        "server/model/negatives.py",
     ),
     "watchdog": ("server/index/watch.py",),
     "ray": (),
     "pickle": (),
 }
-UPWARD = {("server.model.corpus", "server.index"), ("server.model.evaluate", "server.index")}
+UPWARD = {
+    ("server.model.benchmarks", "server.index"),
+    ("server.model.clones", "server.index"),
+    ("server.model.corpus", "server.index"),
+    ("server.model.measures", "server.index"),
+}
 """Training reads units as the index cuts them; nothing that serves does."""
 
 
