@@ -13,6 +13,9 @@ from server import __version__
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
     given = sys.argv[1:] if argv is None else argv
+    # The trainers read their own options: argparse would stop at the first one.
+    if given and given[0] == "train":
+        return _train(list(given[1:]))
     # `-path:tests` is a word of the query, not an option; argparse takes what begins with a blank for a word.
     arguments = _parser().parse_args([f" {word}" if word.startswith("-path:") else word for word in given])
     if arguments.command == "serve":
@@ -23,20 +26,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         from server.lsp.server import serve  # noqa: PLC0415
 
         return serve(streams, arguments.tcp)
-    if arguments.command == "train":
-        if arguments.arguments[:1] == ["--evaluate"]:
-            from server.model.evaluate import main as evaluate  # noqa: PLC0415
-
-            return evaluate(arguments.arguments[1:])
-        if importlib.util.find_spec("torch") is None:
-            sys.stderr.write("sextant: training needs torch; install it with: pip install 'sextant-ls[train]'\n")
-            return 2
-        from server.model.train import main as train  # noqa: PLC0415
-
-        return train(arguments.arguments)
     from server import commands  # noqa: PLC0415
 
     return commands.run(arguments)
+
+
+def _train(options: list[str]) -> int:
+    if options[:1] == ["--evaluate"]:
+        from server.model.evaluate import main as evaluate  # noqa: PLC0415
+
+        return evaluate(options[1:])
+    if importlib.util.find_spec("torch") is None:
+        sys.stderr.write("sextant: training needs torch; install it with: pip install 'sextant-ls[train]'\n")
+        return 2
+    from server.model.train import main as train  # noqa: PLC0415
+
+    return train(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,10 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("-C", dest="folder", metavar="DIR", help="default: the index around the current folder")
     status.add_argument("--json", action="store_true")
 
-    train = commands.add_parser(
+    commands.add_parser(
         "train", help="train the base model (extra: train), or with --evaluate print how good it is", add_help=False
     )
-    train.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser
 
 

@@ -34,7 +34,8 @@ _FUNCTIONS = frozenset({Kind.FUNCTION, Kind.METHOD})
 class Task:
     """Questions, or passages that others are to be like; the answer to question i is passage own[i]."""
 
-    language: str
+    languages: Sequence[str]
+    """Of each question."""
     questions: Sequence[str | Passage]
     passages: Sequence[Passage]
     own: npt.NDArray[np.int64]
@@ -45,7 +46,9 @@ def cosqa(folder: Path) -> Task:
     asked = json.loads((folder / "cosqa-dev-500.json").read_text(encoding="utf-8"))
     codes = json.loads((folder / "cosqa-codes.json").read_text(encoding="utf-8"))
     own = np.array([entry["code_index"] for entry in asked])
-    return Task("python", [entry["query"] for entry in asked], [_python_passage(code) for code in codes], own)
+    return Task(
+        ["python"] * len(asked), [entry["query"] for entry in asked], [_python_passage(code) for code in codes], own
+    )
 
 
 def held_out(folder: Path) -> data.Corpus:
@@ -64,20 +67,25 @@ def documentation(corpus: data.Corpus) -> Iterator[Task]:
         for start in range(0, len(asked), CANDIDATES):
             part = asked[start : start + CANDIDATES]
             others = [*asked[:start], *rest][: CANDIDATES - len(part)]
-            yield Task(language, [one.question for one in part], [_bare(one) for one in (*part, *others)], _first(part))
+            passages = [_bare(one) for one in (*part, *others)]
+            yield Task([language] * len(part), [one.question for one in part], passages, np.arange(len(part)))
 
 
-def among_all(corpus: data.Corpus) -> Iterator[Task]:
-    """Yield documentation, at most 500 of each language, with its unit among all held-out units of all languages."""
-    passages = [_bare(record) for record in corpus.records]
+def among_all(corpus: data.Corpus) -> Task:
+    """Return documentation, at most 500 of each language, with its unit among all held-out units of all languages."""
     places: dict[str, list[int]] = defaultdict(list)
     for number, record in enumerate(corpus.records):
         if record.question:
             places[record.language].append(number)
-    for language, numbers in sorted(places.items()):
-        if len(numbers) >= FEWEST:
-            own = np.random.default_rng(0).permutation(numbers)[:_PAIRS]
-            yield Task(language, [corpus.records[number].question for number in own], passages, own)
+    parts = [
+        np.random.default_rng(0).permutation(numbers)[:_PAIRS]
+        for _, numbers in sorted(places.items())
+        if len(numbers) >= FEWEST
+    ]
+    own = np.concatenate([np.zeros(0, np.int64), *parts])
+    asked = [corpus.records[number] for number in own]
+    passages = [_bare(record) for record in corpus.records]
+    return Task([record.language for record in asked], [record.question for record in asked], passages, own)
 
 
 def clones(corpus: data.Corpus) -> Iterator[Task]:
@@ -90,7 +98,8 @@ def clones(corpus: data.Corpus) -> Iterator[Task]:
         asked = [(number, Passage(body=text)) for number, text in changed if text][:_PAIRS]
         if len(functions) == CANDIDATES and len(asked) >= FEWEST:
             originals = [Passage("", "", data.masked(one).signature, "", data.masked(one).body) for one in functions]
-            yield Task(language, [clone for _, clone in asked], originals, np.array([number for number, _ in asked]))
+            own = np.array([number for number, _ in asked])
+            yield Task([language] * len(asked), [clone for _, clone in asked], originals, own)
 
 
 def namesakes(corpus: data.Corpus, across: bool) -> Iterator[Task]:
@@ -130,12 +139,14 @@ def namesakes(corpus: data.Corpus, across: bool) -> Iterator[Task]:
             if len(pool) == CANDIDATES:
                 own = np.array([targets.index(other) for _, other in part])
                 questions = [_nameless(corpus.records[number]) for number, _ in part]
-                yield Task(language, questions, [_nameless(corpus.records[number]) for number in pool], own)
+                yield Task(
+                    [language] * len(part), questions, [_nameless(corpus.records[number]) for number in pool], own
+                )
 
 
-def own_passages() -> list[Passage]:
-    """Return the functions of this package."""
-    files = sorted(Path(__file__).parents[1].rglob("*.py"))
+def library_passages() -> list[Passage]:
+    """Return the functions of the top modules of Python's own library: some thousand that differ."""
+    files = sorted(Path(json.__file__).parents[1].glob("*.py"))
     units = [unit for path in files for unit in extract(path.read_bytes(), "python", path.name)]
     return [unit.passage for unit in units if unit.kind in _FUNCTIONS]
 
@@ -160,10 +171,6 @@ def _bare(record: Record) -> Passage:
 def _nameless(record: Record) -> Passage:
     masked = data.masked(record)
     return Passage("", "", masked.signature, "", masked.body)
-
-
-def _first(records: Sequence[Record]) -> npt.NDArray[np.int64]:
-    return np.arange(len(records))
 
 
 def _python_passage(code: str) -> Passage:

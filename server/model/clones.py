@@ -11,8 +11,10 @@ from server.index.languages import grammar_of
 
 _VARIABLES = frozenset({"identifier", "variable_name", "simple_identifier", "variable"})
 """How grammars call a name that may be a variable."""
-_OTHERS = ("function", "name", "method", "macro", "type", "constructor")
-"""Fields of a parent that hold something else by that kind: what is called, defined or instantiated."""
+_OTHERS = ("function", "method", "macro", "type", "constructor")
+"""Fields of a parent that hold something else by that kind: what is called or instantiated."""
+_BINDINGS = re.compile("param|variable|declarator|let|binding|pattern")
+"""Parents whose name is a variable's, not that of a function or type."""
 _FEWEST = 2
 """Variables to rename, else the clone is the original; and times that one is named, else it comes from outside."""
 
@@ -43,4 +45,6 @@ def _is_called(node: Node) -> bool:
     parent = node.parent
     if parent is None or "call" in parent.type:
         return parent is not None
+    if parent.child_by_field_name("name") == node and not _BINDINGS.search(parent.type):
+        return True
     return any(parent.child_by_field_name(field) == node for field in _OTHERS)

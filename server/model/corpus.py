@@ -113,7 +113,7 @@ def manifest(path: Path) -> list[Source]:
 def read(path: Path) -> list[Record]:
     """Read one repository's records."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
-        return [Record(**json.loads(line)) for line in lines]
+        return [Record(**{**fields, "asked": tuple(fields["asked"])}) for fields in map(json.loads, lines)]
 
 
 def write(path: Path, records: Iterable[Record]) -> None:

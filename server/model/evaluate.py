@@ -18,7 +18,7 @@ from rich.table import Table
 from server.model import benchmarks, encoder, repositories
 from server.model.benchmarks import Task
 from server.model.encoder import BagEncoder
-from server.model.measures import TOP, Scores, best_share, bm25, cosines, fused, reciprocal_ranks, untrained
+from server.model.measures import TOP, Lexical, Scores, asked, best_share, cosines, fused, reciprocal_ranks, untrained
 from server.types import Encoder
 
 _log = logging.getLogger(__name__)
@@ -79,14 +79,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         whole = benchmarks.among_all(held_out)
         console.print(
-            _table(f"the same among all {len(held_out.records):,} held-out units", measure(model, whole, share))
+            _table(f"the same among all {len(held_out.records):,} held-out units", measure(model, [whole], share))
         )
         for title, alike in (
             ("clone with renamed variables → original", benchmarks.clones(held_out)),
             ("function → namesake in another repository", benchmarks.namesakes(held_out, across=False)),
             ("function → namesake in another language", benchmarks.namesakes(held_out, across=True)),
         ):
-            console.print(_table(f"{title}, nameless, among 999 others", measure(model, alike, share)))
+            measured = measure(model, alike, share)
+            if measured:
+                console.print(_table(f"{title}, nameless, among 999 others", measured))
     if options.cosqa:
         task = benchmarks.cosqa(options.cosqa)
         found = measure(model, [task], share, teacher, ["python"])
@@ -106,32 +108,32 @@ def measure(
     """Rank the passages of tasks by every method; return the qualities by language. The teacher's first task counts."""
     found: dict[str, Quality] = {}
     for task in tasks:
-        quality = found.setdefault(task.language, Quality(defaultdict(list)))
-        baseline = untrained(model, task.passages)
+        baseline, lexical = untrained(model, task.passages), Lexical(task.passages)
+        encoded = {"model": model.encode(task.passages), "untrained": baseline.encode(task.passages)}
+        encoders: dict[str, Encoder] = {"model": model, "untrained": baseline}
+        is_taught = task.languages[0] in taught and "teacher" not in found.get(task.languages[0], Quality({})).ranks
+        if teacher and is_taught:
+            encoders["teacher"], encoded["teacher"] = teacher, teacher.encode(task.passages)
         for start in range(0, len(task.questions), _PART):
-            asked, own = task.questions[start : start + _PART], task.own[start : start + _PART]
-            dense, lexical = cosines(model, asked, task.passages), bm25(asked, task.passages)
+            part = slice(start, start + _PART)
             scores: dict[str, Scores] = {
-                "untrained": cosines(baseline, asked, task.passages),
-                "BM25": lexical,
-                "model": dense,
-                "model + BM25": fused(dense, lexical, share),
+                method: asked(one, task.questions[part]) @ encoded[method].T for method, one in encoders.items()
             }
+            scores["BM25"] = lexical.scores(task.questions[part])
+            scores["model + BM25"] = fused(scores["model"], scores["BM25"], share)
             for method, one in scores.items():
-                quality.ranks[method] += reciprocal_ranks(one, own).tolist()
-        if teacher and task.language in taught and "teacher" not in quality.ranks:
-            quality.ranks["teacher"] = reciprocal_ranks(
-                cosines(teacher, task.questions, task.passages), task.own
-            ).tolist()
+                ranks = reciprocal_ranks(one, task.own[part]).tolist()
+                for language, rank in zip(task.languages[part], ranks, strict=True):
+                    found.setdefault(language, Quality(defaultdict(list))).ranks[method].append(rank)
     return found
 
 
 def fitted(model: BagEncoder, tasks: Sequence[Task]) -> float:
     """Return the share of meaning that answers the first pool of each language best."""
     parts = defaultdict(list)
-    for task in {task.language: task for task in reversed(tasks)}.values():
-        scores = cosines(model, task.questions, task.passages), bm25(task.questions, task.passages)
-        parts[task.language].append((*scores, task.own))
+    for task in {task.languages[0]: task for task in reversed(tasks)}.values():
+        scores = cosines(model, task.questions, task.passages), Lexical(task.passages).scores(task.questions)
+        parts[task.languages[0]].append((*scores, task.own))
     return best_share(parts) if parts else _SHARE
 
 
@@ -146,15 +148,14 @@ def _speed(model: BagEncoder) -> str:
     started = time.perf_counter()
     encoder.load()
     loaded = time.perf_counter() - started
-    passages = benchmarks.own_passages()
-    many = [passages[number % len(passages)] for number in range(5_000)]
-    model.encode(many[:500])
+    passages = benchmarks.library_passages()
+    model.encode(passages[::10])
     started, spent = time.perf_counter(), time.process_time()
-    model.encode(many)
-    rate, busy = len(many) / (time.perf_counter() - started), len(many) / (time.process_time() - spent)
+    model.encode(passages)
+    rate, busy = len(passages) / (time.perf_counter() - started), len(passages) / (time.process_time() - spent)
     words = sum(len(" ".join(passage.fields()).split()) for passage in passages) / len(passages)
     return (
-        f"base model loads in {loaded * 1000:.0f} ms; this one encodes {rate:,.0f} functions a second"
+        f"base model loads in {loaded * 1000:.0f} ms; this one encodes {len(passages):,} functions, {rate:,.0f} a second"
         f" ({busy:,.0f} a second of processor time), of {words:.0f} words each"
     )
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from server.index.lexical import query_terms, stem
 from server.model import encoder, tokens
 from server.model.encoder import BagEncoder, Weights
-from server.types import FIELDS, Encoder, Passage
+from server.types import FIELDS, Encoder, Passage, Vectors
 
 Scores = npt.NDArray[np.floating[Any]]
 """(questions, passages): higher is nearer."""
@@ -47,10 +47,14 @@ def ndcg(found: Sequence[str], wanted: Collection[str]) -> float:
     return gain / sum(1 / math.log2(place + 2) for place in range(min(TOP, len(wanted))))
 
 
+def asked(model: Encoder, questions: Sequence[str | Passage]) -> Vectors:
+    """Return the vectors of questions, or of passages that others are to be like."""
+    return np.stack([model.encode_query(one) if isinstance(one, str) else model.encode([one])[0] for one in questions])
+
+
 def cosines(model: Encoder, questions: Sequence[str | Passage], passages: Sequence[Passage]) -> Scores:
-    """Return the cosine of every question, or passage that others are to be like, with every passage."""
-    asked = [model.encode_query(one) if isinstance(one, str) else model.encode([one])[0] for one in questions]
-    scores: Scores = np.stack(asked) @ model.encode(passages).T
+    """Return the cosine of every question with every passage."""
+    scores: Scores = asked(model, questions) @ model.encode(passages).T
     return scores
 
 
@@ -66,27 +70,33 @@ def untrained(model: BagEncoder, passages: Sequence[Passage]) -> BagEncoder:
     return BagEncoder(vocabulary, Weights(rows.astype(np.float32), rarity.astype(np.float32), fields), "untrained")
 
 
-def bm25(questions: Sequence[str | Passage], passages: Sequence[Passage]) -> Scores:
-    """Return the BM25 score of every question with every passage: the subtokens, stems and stop words of the index."""
-    held = [_terms(passage) for passage in passages]
-    lengths = np.array([sum(bag.values()) for bag in held], dtype=np.float64)
-    norms = _K1 * (1 - _B + _B * lengths / max(1.0, lengths.mean()))
-    postings: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    for number, bag in enumerate(held):
-        for term, times in bag.items():
-            postings[term].append((number, times))
-    ready: dict[str, tuple[float, npt.NDArray[np.int64], npt.NDArray[np.float64]]] = {}
-    for term, entries in postings.items():
-        places, counts = np.array([place for place, _ in entries]), np.array([times for _, times in entries])
-        rarity = math.log1p((len(passages) - len(places) + 0.5) / (len(places) + 0.5))
-        ready[term] = rarity, places, rarity * counts / (counts + norms[places])
-    scores = np.zeros((len(questions), len(passages)))
-    for row, question in zip(scores, questions, strict=True):
-        text = question if isinstance(question, str) else " ".join(question.fields())
-        found = [ready[term] for term in dict.fromkeys(map(stem, query_terms(text))) if term in ready]
-        for _, places, gains in sorted(found, key=lambda term: -term[0])[:_MOST_TERMS]:
-            row[places] += gains
-    return scores
+class Lexical:
+    """BM25 over passages: with the subtokens, stems, stop words and weights of fields that the index has."""
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        held = [_terms(passage) for passage in passages]
+        lengths = np.array([sum(bag.values()) for bag in held], dtype=np.float64)
+        norms = _K1 * (1 - _B + _B * lengths / max(1.0, lengths.mean()))
+        postings: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        for number, bag in enumerate(held):
+            for term, times in bag.items():
+                postings[term].append((number, times))
+        self._size = len(passages)
+        self._terms: dict[str, tuple[float, npt.NDArray[np.int64], npt.NDArray[np.float64]]] = {}
+        for term, entries in postings.items():
+            places, counts = np.array([place for place, _ in entries]), np.array([times for _, times in entries])
+            rarity = math.log1p((self._size - len(places) + 0.5) / (len(places) + 0.5))
+            self._terms[term] = rarity, places, rarity * counts / (counts + norms[places])
+
+    def scores(self, questions: Sequence[str | Passage]) -> Scores:
+        """Return the score of every question with every passage."""
+        scores = np.zeros((len(questions), self._size))
+        for row, question in zip(scores, questions, strict=True):
+            text = question if isinstance(question, str) else " ".join(question.fields())
+            found = [self._terms[term] for term in dict.fromkeys(map(stem, query_terms(text))) if term in self._terms]
+            for _, places, gains in sorted(found, key=lambda term: -term[0])[:_MOST_TERMS]:
+                row[places] += gains
+        return scores
 
 
 def fused(dense: Scores, lexical: Scores, share: float) -> Scores:

@@ -70,6 +70,7 @@ def _bm25(questions: Bags, passages: Bags) -> Tensor:
     times *= rarity / (times + _K1 * (1 - _B + _B * lengths / max(1.0, lengths.mean())))
     rows = np.repeat(np.arange(len(questions.starts) - 1), np.diff(questions.starts))
     cells = torch.from_numpy(np.stack((rows, columns.reshape(-1))))
-    words = torch.sparse_coo_tensor(cells, torch.ones(len(rows)), (len(questions.starts) - 1, len(asked)))
+    shape = (len(questions.starts) - 1, len(asked))
+    words = torch.sparse_coo_tensor(cells, torch.ones(len(rows)), shape, check_invariants=False)
     scores: Tensor = torch.sparse.mm(words, torch.from_numpy(times))
     return scores

@@ -17,7 +17,7 @@ from server.index.files import walk
 from server.index.ignore import IgnoreRules
 from server.index.ingest import ingest_file
 from server.model.encoder import BagEncoder
-from server.model.measures import Scores, bm25, cosines, ndcg, untrained
+from server.model.measures import Lexical, Scores, cosines, ndcg, untrained
 from server.types import CancelToken, Encoder, Passage, Query
 
 _ASKED = 100
@@ -46,7 +46,7 @@ def measure(model: BagEncoder, repos: Path, annotations: Path, checkouts: Path) 
         texts = [text for text, _ in repository.questions]
         methods: dict[str, Scores] = {
             "untrained": cosines(untrained(model, passages), texts, passages),
-            "BM25": bm25(texts, passages),
+            "BM25": Lexical(passages).scores(texts),
             "model": cosines(model, texts, passages),
         }
         for method, scores in methods.items():
