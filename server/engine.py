@@ -14,9 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from server.config import Settings
-from server.folder import Folder, home_of
+from server.folder import Folder
 from server.index.ignore import IgnoreRules, is_rule_file
-from server.index.store import is_environment, remove_database
+from server.index.ingest import Apart
+from server.index.layers import Folded
+from server.index.store import is_environment
 from server.index.vectors import VectorStore
 from server.index.watch import Watch
 from server.process import release_memory, resident_bytes
@@ -28,8 +30,17 @@ _log = logging.getLogger(__name__)
 Work = Generator[None, None, None]
 """Background work, a slice at each step."""
 
-_RETRY = 15.0
-"""Seconds after which a folder that failed is looked at again."""
+_RETRY = 5.0
+"""Seconds after which what failed is tried again: room on the disk, a folder that is back."""
+_COMPACT_RETRY = 60.0
+"""Seconds after which a generation that could not be made is tried again; until then the delta answers."""
+_FOLLOW = 0.5
+"""Seconds between two looks at what another process committed to an index."""
+_BACKSTOP = 300.0
+"""Seconds; who asks later than this after the last look at a folder causes another: no watch sees everything (network
+file systems report nothing of what others do)."""
+_APART = 60.0
+"""Seconds for which the process for large texts is kept for the next one."""
 _STATUS_INTERVAL = 0.1
 """Seconds between two reports of progress."""
 _PUBLISH_SHARE = 0.1
@@ -70,6 +81,8 @@ class Engine:
         self._again: set[str] = set()
         """Folders whose scan is to be followed by another: something changed behind its back."""
         self._compacting: set[str] = set()
+        self._compact_after: dict[str, float] = {}
+        """When a folder whose generation could not be made may try again."""
         self._vectors: VectorStore | None = None
         self._dirty = True
         self._publish_cost = 0.0
@@ -77,6 +90,11 @@ class Engine:
         self._reported_at = 0.0
         self._snapshot = Snapshot(0, (), encoder, is_incomplete=True)
         self._status = Status((), 0, encoder.fingerprint, "exact", resident_bytes())
+        self._apart = Apart()
+        self._wanted: dict[str, tuple[str | None, str] | None] = {}
+        """The newest text of each document that has not been applied; None for one that was closed."""
+        self._tended_at = 0.0
+        self._looked_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="sextant-engine", daemon=True)
 
     def start(self) -> None:
@@ -92,7 +110,15 @@ class Engine:
     @property
     def snapshot(self) -> Snapshot:
         """Return the current reader."""
-        return self._snapshot
+        if time.monotonic() - self._looked_at > _BACKSTOP:
+            self.rescan()
+        snapshot = self._snapshot
+        damaged = {layer.folder for layer in snapshot.layers if not layer.segment.is_intact()}
+        if damaged:  # to read on would end this process: what is mapped is no longer there
+            self._post(lambda: self._read_again(damaged))
+            layers = tuple(layer for layer in snapshot.layers if layer.folder not in damaged)
+            snapshot = replace(snapshot, layers=layers, is_incomplete=True)
+        return snapshot
 
     def status(self) -> Status:
         """Return what was last reported, with the number of the snapshot that answers now."""
@@ -113,11 +139,11 @@ class Engine:
 
     def set_buffer(self, path: str, language: str | None, text: str) -> None:
         """Let an open document stand above its file."""
-        self._post(lambda: self._set_buffer(path, language, text))
+        self._want(path, (language, text))
 
     def drop_buffer(self, path: str) -> None:
         """Let the file stand for itself again."""
-        self._post(lambda: self._drop_buffer(path))
+        self._want(path, None)
 
     def touch(self, paths: Iterable[str]) -> None:
         """Look again at files or folders that may have been created, changed or deleted."""
@@ -126,6 +152,7 @@ class Engine:
 
     def rescan(self, root: str | None = None) -> None:
         """Look again at everything in one folder, or in all."""
+        self._looked_at = time.monotonic()
         chosen = os.path.realpath(root) if root else None
         self._post(lambda: self._rescan(chosen))
 
@@ -137,6 +164,22 @@ class Engine:
         """Fold all saved changes into new generations now."""
         self._post(self._compact_all)
 
+    def _want(self, path: str, document: tuple[str | None, str] | None) -> None:
+        """Post the newest state of a document; older ones that still wait are passed over."""
+        with self._idle:
+            is_new = path not in self._wanted
+            self._wanted[path] = document
+        if is_new:
+            self._post(lambda: self._apply(path))
+
+    def _apply(self, path: str) -> None:
+        with self._idle:
+            document = self._wanted.pop(path)
+        if document is None:
+            self._drop_buffer(path)
+        else:
+            self._set_buffer(path, *document)
+
     def _post(self, change: Callable[[], None]) -> None:
         with self._idle:
             self._open_posts += 1
@@ -147,6 +190,7 @@ class Engine:
             self._turn()
         for root in list(self._work):
             self._drop_work(root)
+        self._apart.close()
         for watch in (self._watches or {}).values():
             watch.close()
         for folder in self._folders.values():
@@ -156,30 +200,53 @@ class Engine:
 
     def _turn(self) -> None:
         """Apply one posted change, or else do a slice of background work; publish when it is time."""
+        waits = not self._work and not self._dirty
         try:
-            waits = not self._work and not self._dirty
-            troubled = any(folder.is_degraded for folder in self._folders.values())
-            change = self._posted.get(waits, _RETRY if troubled else None)
+            change: Callable[[], None] | None = self._posted.get(waits, self._patience())
         except queue.Empty:
             change = None
-            if waits:  # what failed may have been mended: room on the disk, a folder that is back
-                self._rescan(None)
+        self._tend()
         if change is not None:
             self._guard(change)
             if self._posted.empty():
                 self._guard(self._publish)  # a burst of changes is published once
-            with self._idle:
-                self._open_posts -= 1
-                self._is_working = bool(self._work or self._compacting) or self._dirty
-                self._idle.notify_all()
-            return
-        for root in list(self._work):
-            self._guard(lambda root=root: self._slice(root))  # type: ignore[misc]
-        if not self._work or time.monotonic() - self._published_at > self._publish_cost / _PUBLISH_SHARE:
-            self._guard(self._publish)
+        else:
+            for root in list(self._work):
+                self._guard(lambda root=root: self._slice(root))  # type: ignore[misc]
+            if not self._work or time.monotonic() - self._published_at > self._publish_cost / _PUBLISH_SHARE:
+                self._guard(self._publish)
         with self._idle:
-            self._is_working = bool(self._work or self._compacting) or self._dirty
+            self._open_posts -= change is not None
+            waiting = any(folder.is_scanning for folder in self._folders.values())
+            self._is_working = bool(self._work or self._compacting) or self._dirty or waiting
             self._idle.notify_all()
+
+    def _patience(self) -> float | None:
+        """Return how long the engine may rest while nothing is posted."""
+        folders = self._folders.values()
+        if any(folder.is_follower for folder in folders):
+            return _FOLLOW
+        if any(folder.is_degraded for folder in folders):
+            return _RETRY
+        return _APART if self._apart.is_running else None
+
+    def _tend(self) -> None:
+        """Look after what changes without being posted: other processes, and what failed."""
+        patience, now = self._patience(), time.monotonic()
+        if patience is None or now - self._tended_at < patience:
+            return
+        self._tended_at = now
+        self._apart.close(unless_used_for=_APART)
+        for folder in list(self._folders.values()):
+            if folder.is_follower or folder.is_degraded:
+                self._guard(lambda folder=folder: self._tend_folder(folder))  # type: ignore[misc]
+
+    def _tend_folder(self, folder: Folder) -> None:
+        before = folder.status()
+        if folder.follow() if folder.is_follower else folder.mend():
+            self._scan(folder)
+        if folder.is_changed or folder.status() != before:
+            self._dirty = True
 
     def _slice(self, root: str) -> None:
         """Go one step on with the work of a folder."""
@@ -214,7 +281,7 @@ class Engine:
             self._compact(folder)
 
     def _compact_if_due(self, folder: Folder) -> None:
-        if folder.wants_compaction:
+        if folder.wants_compaction and time.monotonic() > self._compact_after.get(folder.root, 0.0):
             self._compact(folder)
 
     def _compact(self, folder: Folder) -> None:
@@ -227,26 +294,30 @@ class Engine:
 
         def run() -> None:
             try:
-                name = write()
+                made = write()
             except Exception as problem:
                 failed = problem  # the name of an `except` clause is gone after it
-                self._post(lambda: self._compacted(root, None, failed))
+                self._post(lambda: self._compacted(folder, None, failed))
             else:
-                self._post(lambda: self._compacted(root, name, None))
+                self._post(lambda: self._compacted(folder, made, None))
 
         # A daemon: the process may end in the middle; what it leaves behind is never pointed to.
         threading.Thread(target=run, name="sextant-compact", daemon=True).start()
 
-    def _compacted(self, root: str, name: str | None, problem: Exception | None) -> None:
+    def _compacted(self, folder: Folder, made: str | Folded | None, problem: Exception | None) -> None:
+        root = folder.root
         self._compacting.discard(root)
         self._dirty = True
         if problem is not None:
-            raise problem
-        if name is not None and root in self._folders:
-            self._folders[root].adopt(name)
+            _log.warning("%s: no new generation can be made: %s", root, problem)
+            self._compact_after[root] = time.monotonic() + _COMPACT_RETRY
+            if root in self._folders and not is_environment(problem):
+                self._begin_anew(root)  # the database is damaged where only this reads it
+        elif made is not None and self._folders.get(root) is folder:
+            folder.adopt(made)
             self._publish()  # lets go of what the generation replaces
             release_memory()
-            self._compact_if_due(self._folders[root])  # more may have come meanwhile
+            self._compact_if_due(folder)  # more may have come meanwhile
 
     def _guard(self, action: Callable[[], None]) -> None:
         """Run an action; whatever happens, the engine lives. The only broad catch outside the request handlers."""
@@ -281,7 +352,7 @@ class Engine:
                 self._vectors = VectorStore(
                     self._data_dir / "vectors", self._encoder.fingerprint, self._encoder.dimensions
                 )
-            folder = self._open_folder(root, self._vectors)
+            folder = Folder(root, self._data_dir, self._vectors, self._encoder, self._settings, self._apart)
         except (OSError, sqlite3.Error) as problem:
             _log.warning("cannot open the index of a folder: %s", problem)
             message = f"the index folder {self._data_dir} cannot be used: {problem}; set SEXTANT_DATA_DIR to another"
@@ -291,30 +362,36 @@ class Engine:
             for path, document in list(self._documents.items()):
                 self._set_buffer(path, *document)
             self._scan(folder)
-            if self._watches is not None and Path(root).is_dir():
+            if self._watches is not None:
                 self._watches[root] = self._watch(root)
         self._dirty = True
 
     def _watch(self, root: str) -> Watch:
         path, extra = Path(root), self._settings.exclude
         return Watch(
-            root, lambda name: IgnoreRules(path, extra).ignores(name, True), self.touch, lambda: self.rescan(root)
+            root,
+            lambda name: IgnoreRules(path, extra).ignores(name, True),
+            self.touch,
+            lambda: self.rescan(root),
+            lambda text: self._post(lambda: self._notify(root, text)),
         )
 
+    def _notify(self, root: str, text: str) -> None:
+        """Show the user something about a folder."""
+        if root in self._folders:
+            self._folders[root].notice = text
+            self._dirty = True
+
     def _begin_anew(self, root: str) -> None:
-        """Open a folder's index again after damage; `_open_folder` replaces what cannot be read."""
+        """Make a folder's index again after damage."""
+        self._folders[root].discard()
         self._remove_folder(root)
         self._add_folder(root)
 
-    def _open_folder(self, root: str, vectors: VectorStore) -> Folder:
-        """Open the index of a folder; one whose columns make no sense is begun anew."""
-        try:
-            return Folder(root, self._data_dir, vectors, self._encoder, self._settings)
-        except (ValueError, sqlite3.DatabaseError) as problem:
-            if is_environment(problem):
-                raise
-            remove_database(home_of(self._data_dir, root) / "index.db")
-            return Folder(root, self._data_dir, vectors, self._encoder, self._settings)
+    def _read_again(self, roots: set[str]) -> None:
+        """Load the generations of some folders again: their files were changed behind our back."""
+        for root in roots & self._folders.keys():
+            self._folders[root].is_changed = self._dirty = True
 
     def _remove_folder(self, root: str) -> None:
         self._failed.pop(root, None)

@@ -252,6 +252,8 @@ class FolderStatus:
     languages: dict[str, int]
     """Files by LSP language id."""
     message: str | None = None
+    encoded: int = 0
+    """Units encoded since the start; the vectors of all others were known already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ ANNOY_SEARCH_K = 10_000
 _PLATFORM = f"{sys.byteorder}-{platform.machine()}-{platform.system()}"
 
 
-def write(parent: Path, segment: Segment, sequence: int, fingerprint: str) -> str:
+def write(parent: Path, segment: Segment, sequence: int, fingerprint: str, with_tree: bool = True) -> str:
     """Write a generation into a new folder and return its name; it counts only once the store points to it.
 
     `sequence` is the store's last change that the segment holds. Errors: OSError when the disk is full.
@@ -51,7 +51,7 @@ def write(parent: Path, segment: Segment, sequence: int, fingerprint: str) -> st
                 file.flush()
                 os.fsync(file.fileno())
             digests[field] = [list(array.shape), _digest(folder / field)]
-        if annoy is not None and len(segment) >= ANNOY_MIN_ROWS:
+        if annoy is not None and with_tree and len(segment) >= ANNOY_MIN_ROWS:
             tree = annoy.AnnoyIndex(segment.vectors.shape[1], "angular")
             tree.set_seed(1)
             for row, vector in enumerate(segment.vectors):
@@ -92,10 +92,29 @@ def read(parent: Path, name: str, fingerprint: str) -> tuple[Segment, int] | Non
             )
             arrays[field] = np.asarray(arrays[field])
         near = _tree(folder, meta["files"], arrays["vectors"].shape[1]) if "tree.ann" in meta["files"] else None
-        segment = Segment(tuple(meta["paths"]), tuple(meta["languages"]), near=near, **arrays)
+        segment = Segment(
+            tuple(meta["paths"]),
+            tuple(meta["languages"]),
+            is_intact=_Sizes(folder, [*(field for field, _ in SEGMENT_ARRAYS), *(["tree.ann"] if near else [])]),
+            near=near,
+            **arrays,
+        )
         return segment, int(meta["sequence"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+class _Sizes:
+    """Tells whether files still have the sizes they had; deleted ones count as whole, as what is mapped remains."""
+
+    def __init__(self, folder: Path, names: list[str]) -> None:
+        self._sizes = [(folder / name, (folder / name).stat().st_size) for name in names]
+
+    def __call__(self) -> bool:
+        try:
+            return all(path.stat().st_size >= size for path, size in self._sizes)
+        except OSError:
+            return True
 
 
 def remove_others(parent: Path, keep: Collection[str]) -> None:

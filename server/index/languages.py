@@ -17,7 +17,6 @@ NAMED_LIKE_CLASS = "<class>"
 """Stands for the name of the class itself where a language's constructors are called so."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class Language:
     """A language: how its files are recognised and parsed."""

@@ -48,6 +48,8 @@ class Segment:
     """(n, dimensions) unit rows."""
     keys: npt.NDArray[np.uint8]
     """(n, 16)"""
+    is_intact: Callable[[], bool] = lambda: True
+    """Tell whether the files behind mapped arrays are still whole: to read past the end of one ends the process."""
     near: Callable[[Vectors, int], npt.NDArray[np.int64]] | None = None
     """Approximate neighbours of a vector, where a tree was built: (vector, how many) to rows."""
 
