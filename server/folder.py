@@ -155,6 +155,7 @@ class Folder:
     def follow(self) -> bool:
         """Take over what another process committed, or its role if it has ended; tell whether a scan is due."""
         if self._layers.lead():
+            self._save()
             return True
         waited = self.is_scanning
         differing = self._layers.follow()
@@ -168,14 +169,18 @@ class Folder:
 
     def mend(self) -> bool:
         """Try again what failed; tell whether a scan is due."""
-        if self._layers.lead():
-            return True
+        leads = self._layers.lead()
+        self._save()
+        return leads or (self._failure is not None and (not self._is_gone or self._path.is_dir()))
+
+    def _save(self) -> None:
         try:
-            self._layers.save()
+            self._layers.save(self._pending)
             self._unwritten = None
         except (OSError, sqlite3.Error) as problem:
+            if not is_environment(problem):
+                raise
             self._unwritten = str(problem)
-        return self._failure is not None and (not self._is_gone or self._path.is_dir())
 
     def scan(self, token: CancelToken) -> Generator[None, None, None]:
         """Bring the index up to date with the disk, a slice at each step; only stamps decide what is read again."""
