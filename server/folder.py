@@ -18,7 +18,7 @@ from server.index.ignore import IgnoreRules, is_rule_file
 from server.index.ingest import LARGE, Apart, Ingested, ingest_all, ingest_buffer, ingest_one
 from server.index.languages import LANGUAGES, language_of
 from server.index.layers import Folded, FolderLayers, Layer
-from server.index.store import is_environment
+from server.index.store import is_environment, peek
 from server.index.vectors import VectorStore
 from server.types import CancelToken, Encoder, FileStamp, FolderStatus, State
 
@@ -67,7 +67,7 @@ class Folder:
         """What the user should know although nothing has failed."""
         self._unwritten: str | None = None
         """Why the disk lacks what is known here."""
-        self._note = {"root": root, "encoder": encoder.fingerprint}
+        self._encoder = encoder.fingerprint
         self._remember(settings)
         self._counts = self._layers.counts()
 
@@ -79,10 +79,8 @@ class Folder:
     def _remember(self, settings: Settings) -> bool:
         """Note what shapes this index; forget the files that other settings saw differently. Tell whether they did."""
         store = self._layers.store
-        if store.is_writer:
-            for key, value in self._note.items():
-                if store.get(key) != value:
-                    store.put(key, value)
+        self._put("root", self.root)
+        self._put("encoder", self._encoder)
         remembered = config.remembered(store.get(_SETTINGS))
         if remembered == config.shaping(settings):
             return False
@@ -90,11 +88,27 @@ class Folder:
         # A scan compares stamps, and those of these files do not change.
         smaller, larger = sorted((before, settings.max_file_bytes))
         if decided := [path for path, stamp in self._layers.stamps.items() if smaller < stamp.size <= larger]:
-            self._layers.commit([], decided)
-            self.is_changed = True
-        if store.is_writer:
-            store.put(_SETTINGS, json.dumps(config.shaping(settings)))
+            self._commit([], decided)
+        self._put(_SETTINGS, json.dumps(config.shaping(settings)))
         return True
+
+    def _put(self, key: str, value: str) -> None:
+        """Keep a value in the store, if this process writes it."""
+        store = self._layers.store
+        if store.is_writer and store.get(key) != value:
+            self._write(lambda: store.put(key, value))
+
+    def _write(self, write: Callable[[], None]) -> None:
+        """Do what the disk may refuse; then it is tried again later, and answers go on from memory."""
+        try:
+            write()
+            self._unwritten = None
+        except (OSError, sqlite3.Error) as problem:
+            if not is_environment(problem):
+                raise
+            if self._unwritten is None:
+                _log.warning("%s: the index cannot be written: %s", self.root, problem)
+            self._unwritten = str(problem)
 
     def close(self) -> None:
         """Close the database."""
@@ -155,6 +169,7 @@ class Folder:
     def follow(self) -> bool:
         """Take over what another process committed, or its role if it has ended; tell whether a scan is due."""
         if self._layers.lead():
+            self._remember(self._settings)
             self._save()
             return True
         waited = self.is_scanning
@@ -174,13 +189,7 @@ class Folder:
         return leads or (self._failure is not None and (not self._is_gone or self._path.is_dir()))
 
     def _save(self) -> None:
-        try:
-            self._layers.save(self._pending)
-            self._unwritten = None
-        except (OSError, sqlite3.Error) as problem:
-            if not is_environment(problem):
-                raise
-            self._unwritten = str(problem)
+        self._write(lambda: self._layers.save(self._pending))
 
     def scan(self, token: CancelToken) -> Generator[None, None, None]:
         """Bring the index up to date with the disk, a slice at each step; only stamps decide what is read again."""
@@ -333,15 +342,7 @@ class Folder:
 
     def _commit(self, batch: list[Ingested], deleted: list[str] | None = None) -> None:
         self.is_changed = True
-        try:
-            self._layers.commit(batch, deleted or (), self._pending)
-            self._unwritten = None
-        except (OSError, sqlite3.Error) as problem:
-            if not is_environment(problem):
-                raise
-            if self._unwritten is None:
-                _log.warning("%s: the index cannot be written: %s", self.root, problem)
-            self._unwritten = str(problem)
+        self._write(lambda: self._layers.commit(batch, deleted or (), self._pending))
         self._counts = self._layers.counts()
 
     def _is_known_folder(self, path: str) -> bool:
