@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from server.index import names, rank, search
 from server.index import question as questions
-from server.index import rank, search
 from server.index.extract import extract
 from server.index.languages import LANGUAGES
 from server.index.layers import Layer
@@ -66,6 +67,23 @@ class Snapshot:
         found = search.find(self.layers, masks, vector, terms, question, token)
         return self._result(found, (question.text, vector, terms) if query.explain else None, LEAST_SCORE)
 
+    def named(self, query: Query, token: CancelToken) -> SearchResult:
+        """Answer the units whose names are like the query, the closest first; the score says how close.
+
+        A query without words answers the first units there are. Raises QuestionError and Cancelled.
+        """
+        question = questions.parse(query)
+        token.check()
+        masks = [search.mask_of(layer, question.filter) for layer in self.layers]
+        if question.text:
+            close = names.find(self.layers, masks, question.text, question.limit)
+        else:
+            rows = (
+                (layer, row) for layer, mask in zip(self.layers, masks, strict=True) for row in np.flatnonzero(mask)
+            )
+            close = [(0.0, layer, int(row)) for layer, row in itertools.islice(rows, question.limit)]
+        return self._result([Scored(layer, row, score, 0.0, 0.0) for score, layer, row in close], None, 0.0)
+
     def similar(self, asked: Similar, token: CancelToken, by_words: bool = False) -> SearchResult:
         """Answer the units nearest to a place or a text, never the place; raises QuestionError and Cancelled."""
         if not 1 <= asked.limit <= questions.LARGEST_LIMIT:
@@ -111,6 +129,20 @@ class Snapshot:
         """Return (folder, relative path) of an absolute path; None outside all folders. The innermost folder counts."""
         folders = {layer.folder for layer in self.layers}
         return locate(folders, path)
+
+    def unit_at(self, path: str, offset: int) -> Hit | None:
+        """Return the innermost function or type around an offset of a file, by its absolute path."""
+        place = self.locate(os.path.realpath(path))
+        around = []
+        for layer in self.layers if place else ():
+            for row in layer.segment.rows_of(place[1]) if place and layer.folder == place[0] else ():
+                low, high = (int(number) for number in layer.segment.spans[row][6:8])
+                if layer.live[row] and low <= offset <= high and int(layer.segment.kinds[row]) != Kind.MODULE:
+                    around.append((high - low, row, layer))
+        if not around:
+            return None
+        _, row, layer = min(around, key=lambda each: each[:2])
+        return self._hit(Scored(layer, row, 1.0, 1.0, 1.0), None)
 
     def _nothing(self) -> Vectors:
         return np.zeros(self.encoder.dimensions, np.float32)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.index.columns import KEY_BYTES, Columns, FileEntry, split_keys
+from server.index.names import NameTable
 from server.types import Span, Vectors
 
 _DECODER = json.JSONDecoder()
@@ -60,6 +61,11 @@ class Segment:
     def file_ids(self) -> dict[str, int]:
         """Return the number of each path."""
         return {path: number for number, path in enumerate(self.paths)}
+
+    @cached_property
+    def name_table(self) -> NameTable:
+        """Return the names to look through, made when first asked for."""
+        return NameTable(self.text, self.text_ends)
 
     def strings(self, row: int) -> tuple[str, str, str, str]:
         """Return name, container, signature and detail of a row."""

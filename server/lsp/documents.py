@@ -37,8 +37,10 @@ class Document:
         self.path = path
         """As the engine names it; None for what lies in no workspace folder (untitled:, a library's source, ...)."""
         self.language = item.language_id or None
-        self._lines = split_lines(well_formed(item.text))
-        self._text: str | None = None
+        self.opened = well_formed(item.text)
+        """The text as it was opened: what an edit is told from."""
+        self._lines = split_lines(self.opened)
+        self._text: str | None = self.opened
 
     @property
     def text(self) -> str:
@@ -51,6 +53,16 @@ class Document:
     def shows_bom(self) -> bool:
         """Whether the editor counts a byte order mark as a character of the first line (most take it away)."""
         return self._lines[0].startswith("\ufeff")
+
+    @property
+    def line_end(self) -> str:
+        """Return how the first line ends."""
+        first = self._lines[0]
+        return first[len(first.rstrip("\r\n")) :] or "\n"
+
+    def line(self, number: int) -> str:
+        """Return a line without its end; empty behind the last one."""
+        return self._lines[number].rstrip("\r\n") if number < len(self._lines) else ""
 
     def shown(self) -> convert.Shown:
         """Return what the editor shows now."""

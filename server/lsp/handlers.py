@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 
-from server.lsp import convert, progress, protocol
+from server.lsp import actions, convert, duplicates, progress, protocol, symbols
 from server.lsp.documents import Document
 from server.lsp.settings import SECTION
 from server.types import CancelToken, QuestionError, SearchResult
@@ -131,6 +131,10 @@ async def did_change_configuration(ls: SextantServer, params: types.DidChangeCon
 
 
 _HANDLERS: dict[str, Any] = {
+    types.WORKSPACE_SYMBOL: symbols.symbols,
+    types.TEXT_DOCUMENT_CODE_ACTION: actions.code_actions,
+    types.TEXT_DOCUMENT_DIAGNOSTIC: duplicates.diagnose,
+    types.WORKSPACE_EXECUTE_COMMAND: actions.execute,
     protocol.SEARCH: search,
     protocol.FIND_SIMILAR: find_similar,
     protocol.INDEX_STATUS: index_status,

@@ -27,7 +27,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import JsonRPCRequestMessage, LanguageServerProtocol, default_converter, lsp_method
 
 from server import __version__
-from server.lsp import handlers, protocol, stdio
+from server.lsp import actions, duplicates, handlers, protocol, stdio
 from server.lsp.session import Session
 
 GRACE = 0.7
@@ -62,8 +62,8 @@ class SextantProtocol(LanguageServerProtocol):
         self._initialized = False
 
     def _register_builtin_features(self) -> None:
-        # Documents are ours (documents.py says why) and no command is offered yet: without its own handlers pygls
-        # neither keeps a second copy of each text nor answers for what is not advertised.
+        # Documents and commands are ours (documents.py and actions.py say why): without its own handlers pygls neither
+        # keeps a second copy of each text nor starts a command that a cancel does not stop.
         super()._register_builtin_features()  # type: ignore[no-untyped-call]
         for method in list(self.fm.builtin_features):
             if method.startswith(("textDocument/", "notebookDocument/")) or method == types.WORKSPACE_EXECUTE_COMMAND:
@@ -236,7 +236,13 @@ class SextantProtocol(LanguageServerProtocol):
         """Answer with what the server can do; the engine starts after the reply."""
         result = yield from super().lsp_initialize(params)
         able = result.capabilities
-        able.execute_command_provider = None
+        able.workspace_symbol_provider = types.WorkspaceSymbolOptions(work_done_progress=True)
+        able.code_action_provider = types.CodeActionOptions(
+            [actions.FIND_KIND, actions.SEARCH_KIND, types.CodeActionKind.QuickFix]
+        )
+        able.diagnostic_provider = types.DiagnosticOptions(True, False, identifier=duplicates.SOURCE)
+        commands = [name for name, method in protocol.COMMANDS.items() if self._handles(method)]
+        able.execute_command_provider = types.ExecuteCommandOptions([*commands, duplicates.SHOW_BOTH])
         able.experimental = {
             "sextant": {
                 "protocolVersion": protocol.PROTOCOL_VERSION,
