@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         streams = take_stdio() if arguments.tcp is None else None
         from server.lsp.server import serve  # noqa: PLC0415
 
-        return serve(streams, arguments.tcp)
+        return serve(streams, arguments.tcp, arguments.log)
     if arguments.command == "train":
         if importlib.util.find_spec("torch") is None:
             sys.stderr.write("sextant: training needs torch; install it with: pip install 'sextant-ls[train]'\n")
@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     transport = serve.add_mutually_exclusive_group()
     transport.add_argument("--stdio", action="store_true", help="over standard input and output (the default)")
     transport.add_argument("--tcp", type=_port, metavar="PORT", help="over TCP on 127.0.0.1, for debugging")
+    serve.add_argument("--log", metavar="FILE", help="also write a log there, one JSON object a line")
 
     index = commands.add_parser("index", help="index a folder; editors use the same index")
     index.add_argument("folder", nargs="?", metavar="DIR", help="default: the current folder")

@@ -73,12 +73,14 @@ def names(one: Shape, other: Shape) -> float:
     return _dice(one.names, other.names)
 
 
-def are_clones(one: Shape, other: Shape) -> bool:
-    """Tell whether two functions say nearly the same."""
-    if min(one.size, other.size) < LEAST_TOKENS or 2 * min(one.size, other.size) < max(one.size, other.size):
-        return False
+def closeness(one: Shape, other: Shape) -> float:
+    """Return how nearly two functions say the same, more for nearer ones; 0 unless they nearly do."""
+    small, large = sorted((one.size, other.size))
+    if small < LEAST_TOKENS or 2 * small < large:
+        return 0.0
     order, words = structure(one, other), names(one, other)
-    return order >= LEAST_STRUCTURE and words >= LEAST_NAMES and order + words / 2 >= LEAST_BOTH
+    both = order + words / 2
+    return both if order >= LEAST_STRUCTURE and words >= LEAST_NAMES and both >= LEAST_BOTH else 0.0
 
 
 def _dice(one: Counter[str] | Counter[tuple[str, ...]], other: Counter[str] | Counter[tuple[str, ...]]) -> float:

@@ -60,7 +60,10 @@ async def execute(ls: SextantServer, params: types.ExecuteCommandParams) -> Any:
     """Answer a command as the request of the same name; `show` in its second argument presents the hits, too."""
     arguments = list(params.arguments or ())
     if params.command == duplicates.SHOW_BOTH:
-        places = _CONVERTER.structure(arguments, list[types.Location])
+        try:
+            places = _CONVERTER.structure(arguments, list[types.Location])
+        except Exception as error:  # whatever the converter raises about the client's argument
+            raise protocol.InvalidParams("The arguments must be locations.") from error
         ls.session.presenter.open(places, ls.client_capabilities)
         return None
     method = protocol.COMMANDS.get(params.command)

@@ -90,22 +90,23 @@ def twins(
 def nearest_twin(
     snapshot: Snapshot, asked: Similar, passage: Passage, shape: clones.Shape, token: CancelToken
 ) -> Hit | None:
-    """Return the function most like the one asked about that nearly equals it."""
+    """Return the function that most nearly equals the one asked about, if any nearly does."""
     from server.index import clones, rank  # noqa: PLC0415
 
     try:
         near = snapshot.similar(asked, token).hits
     except QuestionError:
         return None  # not indexed yet: the next pull finds it
+    best, closest = None, 0.0
     for hit in near:
         if hit.similarity < LEAST_SIMILARITY or hit.kind not in _FUNCTIONS or rank.is_test_path(hit.path):
             continue
         if hit.name == passage.name and hit.container != passage.container:
             continue  # several implementations of one interface are meant to be alike
         other = (snapshot.text(hit.folder, hit.path) or b"")[hit.span.start : hit.span.end].decode("utf-8", "replace")
-        if clones.are_clones(shape, clones.shape(other, hit.language)):
-            return hit
-    return None
+        if (close := clones.closeness(shape, clones.shape(other, hit.language))) > closest:
+            best, closest = hit, close
+    return best
 
 
 def actions(

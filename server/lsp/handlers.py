@@ -119,6 +119,11 @@ async def did_change_watched_files(ls: SextantServer, params: types.DidChangeWat
     ls.session.touch(change.uri for change in params.changes)
 
 
+async def did_rename_files(ls: SextantServer, params: types.RenameFilesParams) -> None:
+    """Index renamed files and folders under their new names."""
+    ls.session.touch(uri for file in params.files for uri in (file.old_uri, file.new_uri))
+
+
 async def did_change_folders(ls: SextantServer, params: types.DidChangeWorkspaceFoldersParams) -> None:
     """Index the workspace's new folders and forget the removed ones."""
     event = params.event
@@ -145,6 +150,7 @@ _HANDLERS: dict[str, Any] = {
     types.TEXT_DOCUMENT_DID_SAVE: did_save,
     types.TEXT_DOCUMENT_DID_CLOSE: did_close,
     types.WORKSPACE_DID_CHANGE_WATCHED_FILES: did_change_watched_files,
+    types.WORKSPACE_DID_RENAME_FILES: did_rename_files,
     types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: did_change_folders,
     types.WORKSPACE_DID_CHANGE_CONFIGURATION: did_change_configuration,
 }
