@@ -252,6 +252,10 @@ def locate(folders: set[str], path: str) -> tuple[str, str] | None:
 
 def _snippet(text: str, language: str) -> Passage:
     """Return what to compare of a text: the one function in it, if that is what it is, else all of it."""
+    if len(text) > questions.LONGEST_QUERY:
+        raise QuestionError(
+            f"the text has {len(text):,} characters; at most {questions.LONGEST_QUERY:,} can be compared"
+        )
     if language in LANGUAGES:
         units = [unit for unit in extract(text.encode("utf-8", "replace"), language, "") if unit.kind != Kind.MODULE]
         if len(units) == 1:

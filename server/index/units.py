@@ -27,7 +27,8 @@ _OPENS = re.compile(r"(?:[\s:;={,]|\s=>|\swhere|\swith)+\Z")
 _BLANK = re.compile(r"\n{3,}")
 _WORD = re.compile(r"[^\W\d]\w*")
 _TOP = re.compile(
-    rb"""(?:\#![^\n]*\n)?(?:\s|<\?php\b|<\?(?!\w)|declare\s*\([^)]*\)\s*;|\{-\#[^}]*\#-\}|['"]use\ strict['"];?)*\Z""", re.X
+    rb"""(?:\#![^\n]*\n)?(?:\s|<\?php\b|<\?(?!\w)|declare\s*\([^)]*\)\s*;|\{-\#[^}]*\#-\}|['"]use\ strict['"];?)*\Z""",
+    re.X,
 )
 """What may stand above the comment that describes a file."""
 _MOST_COMMENTS = 500

@@ -39,7 +39,7 @@ async def diagnose(ls: SextantServer, params: types.DocumentDiagnosticParams) ->
     session = ls.session
     document = session.documents.get(params.text_document.uri)
     found: list[types.Diagnostic] = []
-    if session.configuration.settings.duplicates and document is not None and document.path is not None:
+    if session.configuration.settings.duplicates and document and document.path and document.opened is not None:
         path, text, opened, language = document.path, document.text, document.opened, document.language
         view, shows_bom, related = session.view(), document.shows_bom, _shows_related(ls.client_capabilities)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from lsprotocol import types
 from server.lsp import actions, convert, duplicates, progress, protocol, symbols
 from server.lsp.documents import Document
 from server.lsp.settings import SECTION
+from server.process import release_memory
 from server.types import CancelToken, QuestionError, SearchResult
 
 if TYPE_CHECKING:
@@ -111,7 +113,11 @@ async def did_save(ls: SextantServer, params: types.DidSaveTextDocumentParams) -
 
 async def did_close(ls: SextantServer, params: types.DidCloseTextDocumentParams) -> None:
     """Index the file again instead of the editor's text."""
+    document = ls.session.documents.get(params.text_document.uri)
     ls.session.documents.close(params.text_document.uri)
+    if document is not None and document.is_large:
+        # Once the engine has let go of it, too. Nothing else would make the C library give so much back.
+        asyncio.get_running_loop().call_later(1.0, release_memory)
 
 
 async def did_change_watched_files(ls: SextantServer, params: types.DidChangeWatchedFilesParams) -> None:
