@@ -13,6 +13,7 @@ from pathlib import Path
 from server import config
 from server.config import Settings
 from server.index.columns import FileEntry
+from server.index.draft import Draft
 from server.index.files import Found, look, walk
 from server.index.ignore import IgnoreRules, is_rule_file
 from server.index.ingest import LARGE, Apart, Ingested, ingest_all, ingest_buffer, ingest_one
@@ -46,6 +47,7 @@ class Folder:
         self.texts: dict[str, bytes] = {}
         """The text of each open buffer that counts, by path."""
         self._documents: dict[str, tuple[str, bytes]] = {}
+        self._drafts: dict[str, Draft] = {}
         self.is_changed = True
         """Whether `layers` would return something new."""
         self.is_scanning = False
@@ -298,14 +300,18 @@ class Folder:
             self._uncover(path)
             return
         self.texts[path] = data
-        given = data, language, path, self._settings
+        given = data, language, path, self._settings, self._drafts.get(path)
         nothing = FileEntry(path, FileStamp(len(data), 0, 0), language, None)
         is_large = len(data) >= LARGE
-        self._layers.set_buffer(self._apart.run(nothing, ingest_buffer, *given) if is_large else ingest_buffer(*given))
+        ingested = self._apart.run(nothing, ingest_buffer, *given) if is_large else ingest_buffer(*given)
+        if ingested.draft is not None:
+            self._drafts[path] = ingested.draft
+        self._layers.set_buffer(ingested)
         self.is_changed = True
 
     def _uncover(self, path: str) -> None:
         self.texts.pop(path, None)
+        self._drafts.pop(path, None)
         if self._layers.drop_buffer(path):
             self.is_changed = True
 

@@ -110,6 +110,13 @@ def extract(data: bytes, language: str, path: str) -> tuple[Unit, ...]:
     return write(text, _matches(text, language), path, chosen, shift)
 
 
+def spoiled(data: bytes, language: str) -> list[Range]:
+    """Return the ranges of a file in which errors may have hidden units; none for one that takes too long to parse."""
+    text = _LONE_CR.sub(b"\n", data)
+    tree = _parse(text, language, time.thread_time() + _BUDGET) if _nesting(text) <= _DEEPEST_NESTING else None
+    return _spoiled(tree.root_node) if tree is not None and tree.root_node.has_error else []
+
+
 def _matches(text: bytes, language: str) -> Matches:
     """Parse a text and run its language's query, and again on the parts of it that errors have spoiled."""
     if _nesting(text) > _DEEPEST_NESTING:

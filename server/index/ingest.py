@@ -12,12 +12,14 @@ from itertools import islice
 from pathlib import Path
 
 from server.config import Settings
+from server.index import draft as drafts
 from server.index.columns import FileEntry, from_units
+from server.index.draft import Draft
 from server.index.extract import extract
 from server.index.files import Found, Skip, check_text, read
 from server.index.vectors import passage_key
 from server.process import SPAWN, begin_worker
-from server.types import FileStamp, Passage
+from server.types import FileStamp, Passage, Unit
 
 _log = logging.getLogger(__name__)
 
@@ -41,24 +43,33 @@ class Ingested:
 
     entry: FileEntry
     passages: tuple[Passage, ...] = ()
+    draft: Draft | None = None
+    """Of an open buffer: what the next text of it is compared with."""
 
 
 def ingest_text(data: bytes, language: str, path: str, stamp: FileStamp) -> Ingested:
     """Return what the index keeps of a text."""
-    units = extract(data, language, path)
+    return _ingested(extract(data, language, path), language, path, stamp)
+
+
+def _ingested(units: tuple[Unit, ...], language: str, path: str, stamp: FileStamp) -> Ingested:
     passages = tuple(unit.passage for unit in units)
     keys = [passage_key(passage) for passage in passages]
     return Ingested(FileEntry(path, stamp, language, from_units(units, path, keys)), passages)
 
 
-def ingest_buffer(data: bytes, language: str, path: str, settings: Settings) -> Ingested:
-    """Return what the index keeps of an open buffer: what it would keep of a file with that text."""
+def ingest_buffer(data: bytes, language: str, path: str, settings: Settings, before: Draft | None = None) -> Ingested:
+    """Return what the index keeps of an open buffer: what it would keep of a file with that text.
+
+    What the text has lost for the moment is taken from the draft before it.
+    """
     stamp = FileStamp(len(data), 0, 0)
     try:
         check_text(data, language, settings)
     except Skip as skip:
         return Ingested(FileEntry(path, stamp, language, None, str(skip)))
-    return ingest_text(data, language, path, stamp)
+    draft = drafts.read(data, language, path, before)
+    return replace(_ingested(draft.units, language, path, stamp), draft=draft)
 
 
 def ingest_one(root: Path, found: Found, settings: Settings, apart: Apart) -> Ingested:
