@@ -24,7 +24,7 @@ ONLY_IN = {
     "pygls": ("server/lsp/",),
     "lsprotocol": ("server/lsp/",),
     "annoy": ("server/index/generation.py",),
-    "tree_sitter": ("server/index/extract.py", "server/index/languages.py"),
+    "tree_sitter": ("server/index/extract.py", "server/index/languages.py", "server/index/strip.py"),
     "torch": (
         "server/model/network.py",
         "server/model/train.py",
