@@ -278,3 +278,5 @@ class Status:
     backend: str
     """How neighbours are found now: "exact" or "annoy"."""
     resident_bytes: int
+    missing_vectors: int = 0
+    """Passages that the encoder in the settings has to encode before it can answer; 0 if it answers, or is built in."""

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from server.cluster import reaper
-from server.cluster import protocol, tasks
+from server.cluster import protocol, reaper, tasks
 from server.cluster.driver import ClusterError, ClusterLost, Connection
 from server.cluster.fill import Compute, Inline, fill
 from server.cluster.protocol import Cancel, Done, Encode, Encoded, Failed, Fill, Forget, Lost, Open, Ready, Writer

@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from server.cluster import reaper
-from server.cluster import protocol
+from server.cluster import protocol, reaper
 from server.cluster.protocol import (
     Cancel,
     Command,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +14,7 @@ from server.cluster.protocol import Done, Fill, Progress
 from server.config import Settings
 from server.index.files import Found, walk
 from server.index.ignore import IgnoreRules
-from server.index.ingest import ingest_all
+from server.index.ingest import Apart, ingest_all
 from server.index.strip import stripped
 from server.index.vectors import VectorStore
 from server.types import CancelToken, Encoder, Passage
@@ -89,20 +89,26 @@ def fill(
     A key never changes its vector (invariant 3), so files that are edited meanwhile cannot be overwritten.
     """
     started = time.monotonic()
-    settings = Settings(job.max_file_bytes, tuple(job.exclude), job.workers)
+    settings = Settings(exclude=tuple(job.exclude), max_file_bytes=job.max_file_bytes, workers=job.workers)
     found: list[tuple[Path, list[Found]]] = []
     for root in map(Path, job.roots):
         # The same walk as the index: what is ignored is not read, and so goes nowhere (invariant 8).
         found.append((root, list(walk(root, IgnoreRules(root, settings.exclude), settings, token))))
     tally = _Tally(sum(len(files) for _, files in found), report)
     flying: set[bytes] = set()
-    batches = _batches(found, job, settings, store, batch_size, flying, tally, token)
-    for batch, packed in compute.run(batches, token):
-        rows = np.frombuffer(packed, np.float16).reshape(len(batch.keys), -1)
-        store.put(dict(zip(batch.keys, rows, strict=True)))
-        flying.difference_update(batch.keys)
-        tally.computed += len(batch.keys)
-        tally.show()
+    apart = Apart()
+    batches = _batches(found, job, settings, store, batch_size, flying, tally, apart, token)
+    try:
+        for batch, packed in compute.run(batches, token):
+            rows = np.frombuffer(packed, np.float16).reshape(len(batch.keys), -1)
+            store.put(dict(zip(batch.keys, rows, strict=True)))
+            store.save()
+            flying.difference_update(batch.keys)
+            tally.computed += len(batch.keys)
+            tally.show()
+    finally:
+        batches.close()
+        apart.close()
     return Done(tally.files, tally.computed, tally.known, round(time.monotonic() - started, 3), compute.where)
 
 
@@ -114,13 +120,14 @@ def _batches(
     batch_size: int,
     flying: set[bytes],
     tally: _Tally,
+    apart: Apart,
     token: CancelToken,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Yield batches of the passages whose vectors are neither stored nor on their way, equal ones once."""
     waiting: dict[bytes, Passage] = {}
     size = 0
     for root, files in found:
-        for part in ingest_all(root, files, settings):
+        for part in ingest_all(root, files, settings, apart):
             token.check()
             for ingested in part:
                 tally.files += 1

@@ -12,7 +12,10 @@ from server.types import Passage
 
 _LONGEST = 8_000
 """Bytes of a body that are kept: few functions are longer, and parsing the worst of 20,000 took five seconds."""
-_WITHHELD = re.compile(r"comment|string|char(?:acter)?(?:_literal)?$|template|heredoc|regex|^text$|raw_text|jsx_text")
+_WITHHELD = re.compile(
+    r"comment|string|char(?:acter)?(?:_literal)?$|template_(?:literal|substitution)|heredoc|sigil|quoted|regex"
+    r"|^text$|raw_text|jsx_text"
+)
 """Node types of what is said in prose or is data, in all grammars."""
 _QUOTED = re.compile(
     r"""(\"{3}|'{3}|`)(?:.*?\1|.*)|/\*(?:.*?\*/|.*)|"(?:\\.|[^"\\\n])*(?:"|$)|(?<!\w)'(?:\\.|[^'\\\n])*'""", re.S | re.M
@@ -20,6 +23,10 @@ _QUOTED = re.compile(
 """What is quoted in most languages; for text that the parser cannot make sense of."""
 _LEFT = {
     "python": r"\"\"\".*|'''.*|(?-s:[\"'#].*)",
+    "shellscript": r"(?-s:[\"'`#].*)",
+    "elixir": r"\"\"\".*|(?-s:[\"'#].*)",
+    "haskell": r"\{-.*|(?-s:\".*|--.*)",
+    "lua": r"\[=*\[.*|(?-s:[\"'].*|--.*)",
     "ruby": r"(?-s:[\"'`#].*)",
     "rust": r"(?-s:\".*|'(?![a-z_]\w*\b(?!')).*|/[/*].*)",
 }

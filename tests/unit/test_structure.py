@@ -14,7 +14,9 @@ RANKS = (
     {"server.config", "server.model.tokens"},
     {"server.model"},
     {"server.index"},
+    {"server.cluster"},
     {"server.folder", "server.snapshot"},
+    {"server.spaces"},
     {"server.engine"},
     {"server.lsp", "server.commands", "server.report"},
     {"server.__main__"},
@@ -30,9 +32,11 @@ ONLY_IN = {
         "server/model/train.py",
         "server/model/distill.py",
         "server/model/evaluate.py",
+        "server/model/transformer.py",
     ),
     "watchdog": ("server/index/watch.py",),
-    "ray": (),
+    "ray": ("server/cluster/driver.py",),
+    "sentence_transformers": ("server/model/transformer.py",),
     "pickle": (),
 }
 UPWARD = {("server.model.corpus", "server.index"), ("server.model.evaluate", "server.index")}
