@@ -19,10 +19,10 @@ from server.index.ignore import IgnoreRules, is_rule_file
 from server.index.ingest import Apart
 from server.index.layers import Folded
 from server.index.store import is_environment
-from server.index.vectors import VectorStore
 from server.index.watch import Watch
 from server.process import release_memory, resident_bytes
 from server.snapshot import Snapshot, locate
+from server.spaces import Spaces
 from server.types import Cancelled, CancelToken, Encoder, FolderStatus, Status
 
 _log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Engine:
         self._compacting: set[str] = set()
         self._compact_after: dict[str, float] = {}
         """When a folder whose generation could not be made may try again."""
-        self._vectors: VectorStore | None = None
+        self._spaces = Spaces(data_dir, encoder, self._folders, self.change_spaces)
         self._dirty = True
         self._publish_cost = 0.0
         self._published_at = 0.0
@@ -160,6 +160,15 @@ class Engine:
         """Obey other settings; what they change in the index is found by a scan."""
         self._post(lambda: self._configure(settings))
 
+    def change_spaces(self, change: Callable[[Spaces], None]) -> None:
+        """Change whose vectors answer; see `Spaces`."""
+
+        def changed() -> None:
+            change(self._spaces)
+            self._dirty = True
+
+        self._post(changed)
+
     def compact(self) -> None:
         """Fold all saved changes into new generations now."""
         self._post(self._compact_all)
@@ -195,8 +204,7 @@ class Engine:
             watch.close()
         for folder in self._folders.values():
             folder.close()
-        if self._vectors is not None:
-            self._vectors.close()
+        self._spaces.close()
 
     def _turn(self) -> None:
         """Apply one posted change, or else do a slice of background work; publish when it is time."""
@@ -259,6 +267,7 @@ class Engine:
                 raise
             if root in self._again:
                 self._scan(self._folders[root])
+            self._spaces.choose()
         self._compact_if_due(self._folders[root])
 
     def _scan(self, folder: Folder, restart: bool = False) -> None:
@@ -348,11 +357,8 @@ class Engine:
             self._dirty = True
             return
         try:
-            if self._vectors is None:
-                self._vectors = VectorStore(
-                    self._data_dir / "vectors", self._encoder.fingerprint, self._encoder.dimensions
-                )
-            folder = Folder(root, self._data_dir, self._vectors, self._encoder, self._settings, self._apart)
+            folder = Folder(root, self._data_dir, self._spaces.first(), self._settings, self._apart)
+            self._spaces.welcome(folder)
         except (OSError, sqlite3.Error) as problem:
             _log.warning("cannot open the index of a folder: %s", problem)
             message = f"the index folder {self._data_dir} cannot be used: {problem}; set SEXTANT_DATA_DIR to another"
@@ -450,6 +456,7 @@ class Engine:
             return
         self._dirty = False
         started = time.monotonic()
+        self._spaces.tend()
         folders = self._folders.values()
         changed = any(folder.is_changed for folder in folders) or {layer.folder for layer in self._snapshot.layers} != {
             *self._folders
@@ -459,7 +466,7 @@ class Engine:
             layers = tuple(layer for folder in folders for layer in folder.layers())
             buffers = {(folder.root, path): text for folder in folders for path, text in folder.texts.items()}
             number = self._snapshot.generation + 1
-            self._snapshot = Snapshot(number, layers, self._encoder, incomplete, buffers)
+            self._snapshot = Snapshot(number, layers, self._spaces.encoder, incomplete, buffers)
         for folder in list(folders):
             if folder.has_lost and folder.root not in self._work:
                 self._scan(folder)
@@ -477,9 +484,10 @@ class Engine:
         self._status = Status(
             (*folders, *self._failed.values()),
             self._snapshot.generation,
-            self._encoder.fingerprint,
+            self._spaces.name,
             backend,
             resident_bytes(),
+            self._spaces.missing,
         )
         with contextlib.suppress(RuntimeError):  # the listener's loop may be closed already
             self._on_change()

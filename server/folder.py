@@ -19,9 +19,9 @@ from server.index.ignore import IgnoreRules, is_rule_file
 from server.index.ingest import LARGE, Apart, Ingested, ingest_all, ingest_buffer, ingest_one
 from server.index.languages import LANGUAGES, language_of
 from server.index.layers import Folded, FolderLayers, Layer
+from server.index.spaces import Second, Space
 from server.index.store import is_environment, peek
-from server.index.vectors import VectorStore
-from server.types import CancelToken, Encoder, FileStamp, FolderStatus, State
+from server.types import CancelToken, FileStamp, FolderStatus, State
 
 _log = logging.getLogger(__name__)
 
@@ -40,9 +40,7 @@ _SETTINGS = "settings"
 class Folder:
     """The index of one workspace folder; used by the engine's thread alone (invariant 2)."""
 
-    def __init__(
-        self, root: str, data_dir: Path, vectors: VectorStore, encoder: Encoder, settings: Settings, apart: Apart
-    ) -> None:
+    def __init__(self, root: str, data_dir: Path, space: Space, settings: Settings, apart: Apart) -> None:
         self.root = root
         self.texts: dict[str, bytes] = {}
         """The text of each open buffer that counts, by path."""
@@ -56,7 +54,7 @@ class Folder:
         self._settings = settings
         self._apart = apart
         self._home = home_of(data_dir, root)
-        self._layers = FolderLayers(root, self._home, vectors, encoder)
+        self._layers = FolderLayers(root, self._home, space)
         self._rules = IgnoreRules(self._path, settings.exclude)
         self._pending = 0
         self._touched: set[str] = set()
@@ -69,7 +67,7 @@ class Folder:
         """What the user should know although nothing has failed."""
         self._unwritten: str | None = None
         """Why the disk lacks what is known here."""
-        self._encoder = encoder.fingerprint
+        self._space = space.name
         self._remember(settings)
         self._counts = self._layers.counts()
 
@@ -82,7 +80,7 @@ class Folder:
         """Note what shapes this index; forget the files that other settings saw differently. Tell whether they did."""
         store = self._layers.store
         self._put("root", self.root)
-        self._put("encoder", self._encoder)
+        self._put("encoder", self._space)
         remembered = config.remembered(store.get(_SETTINGS))
         if remembered == config.shaping(settings):
             return False
@@ -124,6 +122,26 @@ class Folder:
         """Return the current layers; of a folder that is gone nothing can be shown."""
         self.is_changed = False
         return () if self._is_gone else self._layers.layers()
+
+    def accompany(self, second: Second | None) -> None:
+        """Let another space know, too, what is indexed from now on."""
+        self._layers.second = second
+
+    def use(self, space: Space) -> None:
+        """Answer from the vectors of another space."""
+        self._layers.use(space)
+        self._space = space.name
+        self._put("encoder", space.name)
+        self.is_changed = True
+
+    def missing(self, space: Space) -> int:
+        """Return how many of the live passages a space has no vectors for."""
+        return self._layers.missing(space)
+
+    def refresh(self) -> None:
+        """Look again for vectors that were unknown."""
+        self._layers.refresh()
+        self.is_changed = True
 
     def degrade(self, message: str) -> None:
         """Note a failure of the environment; the next scan that succeeds clears it."""

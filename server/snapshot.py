@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from server.index.search import Mask, Scored, Terms
 from server.types import (
     CancelToken,
     Encoder,
+    EncoderUnavailable,
     Hit,
     Kind,
     Passage,
@@ -31,6 +33,8 @@ from server.types import (
     Vectors,
     Why,
 )
+
+_log = logging.getLogger(__name__)
 
 LEAST_SCORE = 0.31
 """A best hit below it is presented as a guess. Of 241 questions about 12 repositories 1 % have none above it; of 240
@@ -61,7 +65,7 @@ class Snapshot:
         if not question.text:
             return self._result([], None, LEAST_SCORE)
         token.check()
-        vector = self._nothing() if by_words else self.encoder.encode_query(question.text)
+        vector = self._nothing() if by_words else self._encoded(lambda: self.encoder.encode_query(question.text, token))
         terms = search.weigh(self.layers, query_terms(question.text))
         masks = [search.mask_of(layer, question.filter) for layer in self.layers]
         found = search.find(self.layers, masks, vector, terms, question, token)
@@ -101,7 +105,7 @@ class Snapshot:
         if by_words:
             vector = self._nothing()
         elif vector is None:
-            vector = self.encoder.encode([passage])[0]
+            vector = self._encoded(lambda: self.encoder.encode([passage])[0])
         text = " ".join(passage.fields())
         terms = search.weigh(self.layers, query_terms(text), keep=SIMILAR_TERMS)
         is_test = origin is not None and rank.is_test_path(
@@ -111,6 +115,14 @@ class Snapshot:
         found = search.find(self.layers, masks, vector, terms, question, token)
         explained = (text, vector, terms) if asked.explain else None
         return self._result(found, explained, LEAST_LIKENESS, self._hit(origin, None) if origin else None)
+
+    def _encoded(self, encode: Callable[[], Vectors]) -> Vectors:
+        """Return a question's vector; zeros, so that its words alone decide, while the encoder is not available."""
+        try:
+            return encode()
+        except EncoderUnavailable as problem:
+            _log.warning("a question is answered by its words alone: %s", problem)
+            return np.zeros(self.encoder.dimensions, dtype=np.float32)
 
     def text(self, folder: str, path: str) -> bytes | None:
         """Return the text that the spans of a file's hits refer to: the open buffer, else the file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -190,6 +191,10 @@ class CancelToken:
             raise Cancelled
 
 
+class EncoderUnavailable(Exception):
+    """Says why an encoder in another process does not answer; questions are answered by their words meanwhile."""
+
+
 class Encoder(Protocol):
     """Turns passages and questions into vectors of one space."""
 
@@ -204,11 +209,18 @@ class Encoder(Protocol):
     def encode(self, passages: Sequence[Passage]) -> Vectors:
         """Return (n, dimensions) unit rows; a zero row where no token is known."""
 
-    def encode_query(self, text: str) -> Vectors:
-        """Return a unit vector (dimensions,), or zeros where no token is known."""
+    def encode_query(self, text: str, token: CancelToken | None = None) -> Vectors:
+        """Return a unit vector (dimensions,), or zeros where no token is known; Cancelled, EncoderUnavailable."""
 
     def explain(self, text: str, vector: Vectors) -> list[tuple[str, float]]:
         """Return the words of a question with what each adds to its cosine with the vector."""
+
+
+def space_name(fingerprint: str, strips: bool) -> str:
+    """Name the space of an encoder that is given passages with or without comments and strings."""
+    if not strips:
+        return fingerprint
+    return hashlib.blake2b(f"stripped 1 {fingerprint}".encode(), digest_size=16).hexdigest()
 
 
 Json = dict[str, Any]
@@ -266,3 +278,5 @@ class Status:
     backend: str
     """How neighbours are found now: "exact" or "annoy"."""
     resident_bytes: int
+    missing_vectors: int = 0
+    """Passages that the encoder in the settings has to encode before it can answer; 0 if it answers, or is built in."""

@@ -74,6 +74,11 @@ def write(parent: Path, segment: Segment, sequence: int, fingerprint: str, with_
     return name
 
 
+def encoder_of(parent: Path, name: str) -> str:
+    """Return the name of the space whose vectors a generation holds; OSError or ValueError where it cannot be read."""
+    return str(json.loads((parent / name / "meta.json").read_text(encoding="ascii")).get("encoder"))
+
+
 def read(parent: Path, name: str, fingerprint: str) -> tuple[Segment, int] | None:
     """Map a generation and return it with its sequence number; None where it does not match in every respect."""
     folder = parent / name

@@ -7,7 +7,7 @@ import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,11 @@ from server.index import generation
 from server.index.columns import FileEntry, split_keys
 from server.index.ingest import Ingested
 from server.index.segment import Segment, build
+from server.index.spaces import Second, Space
 from server.index.store import Store, is_environment, reading
 from server.index.vectors import VectorStore
 from server.process import in_process
-from server.types import Encoder, FileStamp, Passage
+from server.types import FileStamp, Passage
 
 COMPACT_MIN_UNITS = 2_000
 """A delta this small is never worth a new generation: merging it takes milliseconds."""
@@ -50,6 +51,8 @@ class Folded:
 
     segment: Segment
     delta: dict[str, FileEntry]
+    space: str
+    """The name of the space whose vectors the rows have."""
 
 
 class Tally:
@@ -91,11 +94,11 @@ class FolderLayers:
     answers all the same; `save` brings it to the disk once that is possible.
     """
 
-    def __init__(self, root: str, home: Path, vectors: VectorStore, encoder: Encoder) -> None:
+    def __init__(self, root: str, home: Path, space: Space) -> None:
         self.root = root
         self._home = home
-        self._vectors = vectors
-        self._encoder = encoder
+        self._first = self._space = space
+        """The space whose vectors are always complete, and the one that answers."""
         self.store = Store(home)
         self.stamps: dict[str, FileStamp] = {}
         self._tally = Tally()
@@ -107,9 +110,11 @@ class FolderLayers:
         self._buffer_segment: Segment | None = None
         self.has_lost = False
         """Whether files wait for a scan because the shared store lost vectors of theirs."""
+        self.second: Second | None = None
+        """Another space that is to know what is committed here, too."""
         self.encoded = 0
         """Passages encoded so far; the rest came from the content-addressed store."""
-        self._base = build((), vectors.rows)
+        self._base = build((), space.vectors.rows)
         self._base_name: str | None = None
         self._sequence = 0
         self.rewind()
@@ -139,7 +144,7 @@ class FolderLayers:
         """Write what the store lacks; vectors are durable before anything refers to them (invariant 4)."""
         if not self._unsaved or not self.store.is_writer:
             return
-        self._vectors.save()
+        self._first.vectors.save()
         entries = [entry for entry in self._unsaved.values() if entry is not None]
         gone = [path for path, entry in self._unsaved.items() if entry is None]
         self._sequence = self.store.commit(entries, gone, pending)
@@ -171,7 +176,7 @@ class FolderLayers:
         if self.store.is_writer or not self.store.changed():
             return None
         own = {path: entry.stamp if entry is not None else None for path, entry in self._unsaved.items()}
-        if self.store.generation(self._encoder.fingerprint) != self._base_name:
+        if self.store.generation(self._space.name) != self._base_name:
             self._unsaved.clear()
             self.rewind()
         else:
@@ -202,15 +207,31 @@ class FolderLayers:
         if not self._base.is_intact():
             self.rewind()
         if self._buffer_segment is None:
-            self._buffer_segment = build(self._buffers.values(), self._vectors.rows)
+            self._buffer_segment = build(self._buffers.values(), self._space.vectors.rows)
         if self._delta_segment is None:
-            self._delta_segment = build(self._delta.values(), self._vectors.rows)
+            self._delta_segment = build(self._delta.values(), self._space.vectors.rows)
             self._reread_lost(self._delta_segment)
         return (
             _layer(self.root, self._buffer_segment, ()),
             _layer(self.root, self._delta_segment, self._buffers),
             _layer(self.root, self._base, (*self._buffers, *self._delta)),
         )
+
+    def use(self, space: Space) -> None:
+        """Answer from the vectors of another space."""
+        self._space = space
+        self.rewind()
+        self._buffer_segment = None
+
+    def missing(self, space: Space) -> int:
+        """Return how many of the live passages a space has no vectors for."""
+        keys = {bytes(key) for layer in self.layers() for key in split_keys(layer.segment.keys[layer.live])}
+        return len(keys) - len(space.vectors.known(list(keys)))
+
+    def refresh(self) -> None:
+        """Look again for vectors that were unknown."""
+        self._base = self._completed(self._base)
+        self._delta_segment = self._buffer_segment = None
 
     def counts(self) -> tuple[dict[str, int], dict[str, int], int]:
         """Return files by language, skipped ones by reason, and the number of units, open buffers left aside."""
@@ -234,13 +255,13 @@ class FolderLayers:
         It reads through connections of its own. What is committed meanwhile stays in the delta: it has greater
         sequence numbers. Where the disk does not have everything, the generation is made in memory.
         """
-        home, fingerprint, unsaved = self._home, self._encoder.fingerprint, dict(self._unsaved)
+        home, space, unsaved = self._home, self._space.name, dict(self._unsaved)
         if self.store.is_writer and not unsaved:
-            place, with_tree = self._vectors.place, not is_bulk
+            place, with_tree = self._space.vectors.place, not is_bulk
             if self.delta_units + len(self._base) < FOLD_BESIDE:
-                return lambda: fold(home, fingerprint, place, with_tree)
-            return lambda: in_process(fold, home, fingerprint, place, with_tree)
-        vectors, delta, has_file = self._vectors.reopen(), dict(self._delta), not self.store.is_behind
+                return lambda: fold(home, space, place, with_tree)
+            return lambda: in_process(fold, home, space, place, with_tree)
+        vectors, delta, has_file = self._space.vectors.reopen(), dict(self._delta), not self.store.is_behind
 
         def fold_in_memory() -> Folded:
             with reading(home) if has_file else contextlib.nullcontext((0, ())) as (_, entries):
@@ -248,19 +269,21 @@ class FolderLayers:
                 kept += [entry for entry in unsaved.values() if entry is not None]
                 segment = build(kept, vectors.rows)
             vectors.close()
-            return Folded(segment, delta)
+            return Folded(segment, delta, space)
 
         return fold_in_memory
 
     def adopt(self, made: str | Folded) -> None:
         """Answer from a new generation, one on disk published by one pointer (invariant 6)."""
         if isinstance(made, Folded):
+            if made.space != self._space.name:
+                return
             self._base = made.segment
             self._delta = {path: entry for path, entry in self._delta.items() if made.delta.get(path) is not entry}
         else:
             if not self.store.is_writer:
                 return
-            self.store.point(self._encoder.fingerprint, made)
+            self.store.point(generation.encoder_of(self._home, made), made)  # which may not answer any more
             self._tidy()
             self._load_base()
         self._reread_lost(self._base)
@@ -287,9 +310,10 @@ class FolderLayers:
 
     def _load_base(self) -> None:
         """Map the current generation and put what changed since into the delta; without one, all is delta."""
-        name = self._base_name = self.store.generation(self._encoder.fingerprint)
-        loaded = generation.read(self._home, name, self._encoder.fingerprint) if name else None
-        self._base, sequence = loaded or (build((), self._vectors.rows), 0)
+        name = self._base_name = self.store.generation(self._space.name)
+        loaded = generation.read(self._home, name, self._space.name) if name else None
+        self._base, sequence = loaded or (build((), self._space.vectors.rows), 0)
+        self._base = self._completed(self._base)
         self._delta = {entry.path: entry for entry in self.store.entries(after=sequence)}
         self._sequence = self.store.sequence()
         for path, entry in self._unsaved.items():
@@ -318,25 +342,44 @@ class FolderLayers:
         if self.store.is_writer:
             generation.remove_others(self._home, self.store.generations())
 
+    def _completed(self, segment: Segment) -> Segment:
+        """Return a generation of a second space with the vectors that were not known yet when it was written."""
+        if self._space is self._first:
+            return segment
+        empty = np.flatnonzero(~segment.vectors.any(axis=1))
+        rows = self._space.vectors.rows(split_keys(segment.keys[empty]))
+        if not rows.any():
+            return segment
+        vectors = np.array(segment.vectors)
+        vectors[empty] = rows
+        return replace(segment, vectors=vectors)
+
     def _keep_vectors(self, batch: Sequence[Ingested]) -> None:
         """Encode what no store knows yet, once for equal passages."""
         passages: dict[bytes, Passage] = {}
+        languages: dict[bytes, str] = {}
         for ingested in batch:
             if ingested.entry.columns is not None:
-                passages.update(zip(ingested.entry.columns.key_list(), ingested.passages, strict=True))
-        known = self._vectors.known(list(passages))
+                keys = ingested.entry.columns.key_list()
+                passages.update(zip(keys, ingested.passages, strict=True))
+                languages.update(dict.fromkeys(keys, ingested.entry.language))
+        known = self._first.vectors.known(list(passages))
         missing = [key for key in passages if key not in known]
         for start in range(0, len(missing), _ENCODE_BATCH):
             keys = missing[start : start + _ENCODE_BATCH]
-            rows = self._encoder.encode([passages[key] for key in keys])
-            self._vectors.put(dict(zip(keys, rows, strict=True)))
+            rows = self._first.encoder.encode([passages[key] for key in keys])
+            self._first.vectors.put(dict(zip(keys, rows, strict=True)))
             self.encoded += len(keys)
+        if self.second is not None:
+            self.second.ask(passages, languages)
 
     def _reread_lost(self, segment: Segment) -> None:
         """Forget the stamps of files whose vectors the shared store lost, so that the next scan reads them."""
+        if self._space is not self._first:
+            return  # what a second space lacks is encoded on the side, or by a job
         empty = np.flatnonzero(~segment.vectors.any(axis=1))
         keys = split_keys(segment.keys[empty])
-        known = self._vectors.known(keys)  # a passage without a known word has zeros of its own
+        known = self._space.vectors.known(keys)  # a passage without a known word has zeros of its own
         for row, key in zip(empty.tolist(), keys, strict=True):
             path = segment.paths[segment.file_of[row]]
             if key not in known and path in self.stamps:

@@ -20,7 +20,7 @@ from safetensors.numpy import save as save_tensors
 
 from server.model import tokens
 from server.model.vocabulary import Vocabulary
-from server.types import FIELDS, Passage, Vectors
+from server.types import FIELDS, CancelToken, Passage, Vectors
 
 WEIGHTS_FILE = "model.safetensors"
 VOCABULARY_FILE = "vocabulary.txt"
@@ -129,7 +129,7 @@ class BagEncoder:
             vectors[start : start + len(batch)] = self.sums([enumerate(passage.fields()) for passage in batch])
         return _stored(vectors)
 
-    def encode_query(self, text: str) -> Vectors:
+    def encode_query(self, text: str, token: CancelToken | None = None) -> Vectors:
         """Return a unit vector (dimensions,), or zeros where no token is known; float16 values as `encode` has them."""
         vector: Vectors = _stored(self.sums([[(QUERY, text)]]))[0]
         return vector
@@ -169,6 +169,11 @@ class BagEncoder:
             if length > 0:
                 vectors[row] = total / length
         return vectors
+
+
+def base_folder() -> Path:
+    """Return the folder of the base model."""
+    return _BASE
 
 
 def load(folder: Path | None = None) -> BagEncoder:
