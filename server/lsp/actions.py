@@ -81,13 +81,15 @@ async def execute(ls: SextantServer, params: types.ExecuteCommandParams) -> Any:
 
 
 def _for_place(uri: str, where: types.Range, selected: str, name: str | None) -> Iterator[types.CodeAction]:
-    place = {"textDocument": {"uri": uri}, "range": _CONVERTER.unstructure(where)}
-    if selected:
+    place: dict[str, Any] = {"textDocument": {"uri": uri}, "range": _CONVERTER.unstructure(where)}
+    is_word = len(selected.split()) == 1  # some editors select the word at the cursor by themselves
+    if selected and not is_word:
         yield _action("Find code similar to the selection", FIND_KIND, "sextant.findSimilar", place)
-        if len(selected) <= LONGEST_SELECTION and "\n" not in selected:
-            yield _search(selected, SEARCH_KIND)
     elif name is not None:
+        place["range"]["end"] = place["range"]["start"]
         yield _action(f"Find code similar to {name}", FIND_KIND, "sextant.findSimilar", place)
+    if selected and len(selected) <= LONGEST_SELECTION and "\n" not in selected:
+        yield _search(selected, SEARCH_KIND)
 
 
 def _for_diagnostics(context: types.CodeActionContext) -> Iterator[types.CodeAction]:

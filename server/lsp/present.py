@@ -17,6 +17,9 @@ from server.lsp.settings import Request
 OFFERED = 8
 """Hits to choose from: buttons or lines in a message."""
 
+RESPITE = 0.1
+"""Seconds between the command's response and the message: a client that waits for the one may not show the other."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -53,6 +56,7 @@ class Presenter:
             logger.warning("the client does not show hits: %s", type(error).__name__)
 
     async def _offer(self, result: protocol.SearchResult, able: types.ClientCapabilities) -> None:
+        await asyncio.sleep(RESPITE)
         message = _summary(result)
         choices: dict[str, protocol.Hit] = {}
         for hit in result.hits[:OFFERED] if not result.low_confidence else ():

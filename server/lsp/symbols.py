@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 BY_NAME, BY_MEANING = 60, 60
 """Most symbols of each kind; editors show a list to choose from."""
 
+SHARE = 0.6
+"""Of the best score by meaning: editors show no scores, and some sort by file, so what is far behind stays out."""
+
 _PLAIN_KINDS = frozenset(
     types.SymbolKind(number) for number in range(types.SymbolKind.File, types.SymbolKind.Array + 1)
 )
@@ -45,6 +48,8 @@ async def symbols(ls: SextantServer, params: types.WorkspaceSymbolParams) -> lis
         )
 
     async with progress.of_request(session.notify, params.work_done_token, "Searching"):
+        # The answer cannot say that it is incomplete: at the very beginning it waits for something to find.
+        await session.look(lambda *_: None, lambda snapshot: bool(snapshot.layers) or not snapshot.is_incomplete)
         found = await session.answer(ask)
     return [_symbol(hit, known) for hit in found.hits]
 

@@ -189,12 +189,12 @@ def test_the_chosen_hit_is_opened(editor: Editor) -> None:
 
 def test_a_selection_and_a_complaint_can_be_searched_for(editor: Editor) -> None:
     line = SOURCES["retry.py"].splitlines()[9]
-    start, end = line.index("call"), line.index("call") + 4
+    start, end = line.index("return"), line.index("call") + 4
     complaint = {"range": {"start": at(9), "end": at(9)}, "message": "no attribute\nlang:x", "source": "types"}
     found = actions(editor, "retry.py", at(9, start), at(9, end), diagnostics=[complaint])
     assert [each["title"] for each in found] == [
         "Find code similar to the selection",
-        "Search for “call”",
+        "Search for “return call”",
         "Search for “no attribute lang:x”",
     ]
     for each in found:
@@ -203,6 +203,16 @@ def test_a_selection_and_a_complaint_can_be_searched_for(editor: Editor) -> None
         assert editor.result("workspace/executeCommand", {"command": command["command"], "arguments": arguments})[
             "hits"
         ]
+
+
+def test_a_word_is_no_code_to_compare(editor: Editor) -> None:
+    """Eglot selects the word at the cursor by itself."""
+    found = actions(editor, "retry.py", at(5, 4), at(5, 22))
+    assert [each["title"] for each in found] == [
+        "Find code similar to retry_with_backoff",
+        "Search for “retry_with_backoff”",
+    ]
+    assert command_of(found[0])["arguments"][0]["range"] == {"start": at(5, 4), "end": at(5, 4)}
 
 
 def test_actions_keep_to_the_kinds_asked_for(editor: Editor) -> None:
