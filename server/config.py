@@ -19,6 +19,9 @@ from pathspec import GitIgnoreSpec
 
 _T = TypeVar("_T")
 
+LEAST_WORKER_MEGABYTES = 200
+"""A parsing process with less could not do its work: it takes 60 to begin with."""
+
 
 def _setting(
     default: _T,
@@ -67,6 +70,20 @@ class Settings:
         least=0,
         most=64,
     )
+    keep_days: int = _setting(
+        60, "Days after which the index of a folder that nobody opened, and vectors that nobody used, are deleted.",
+        least=1, most=3650, scope="machine",
+    )  # fmt: skip
+    max_cache_megabytes: int = _setting(
+        10_000,
+        "Megabytes that all indexes may take together; beyond it those that were not opened for longest are deleted.",
+        least=100, most=1_000_000, scope="machine",
+    )  # fmt: skip
+    memory_megabytes: int = _setting(
+        1_000,
+        "Megabytes that the processes of a first index may take together. A file that needs more is left out.",
+        least=200, most=100_000, scope="machine",
+    )  # fmt: skip
     duplicates: bool = _setting(
         False, "Show a hint at a function that nearly equals another one of the workspace (“You already wrote this”)."
     )
@@ -74,7 +91,12 @@ class Settings:
     @property
     def worker_count(self) -> int:
         """Return how many parsing processes to use; more than 4 wait for the one writer."""
-        return self.workers or max(1, min(4, os.cpu_count() or 1))
+        return self.workers or max(1, min(4, os.cpu_count() or 1, self.memory_megabytes // LEAST_WORKER_MEGABYTES))
+
+    @property
+    def worker_bytes(self) -> int:
+        """Return what one parsing process may take."""
+        return max(LEAST_WORKER_MEGABYTES, self.memory_megabytes // self.worker_count) * 1_000_000
 
 
 def parse(raw: Mapping[str, Any]) -> tuple[Settings, list[str]]:

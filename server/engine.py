@@ -15,12 +15,13 @@ from pathlib import Path
 
 from server.config import Settings
 from server.folder import Folder
+from server.index.collect import collect, is_due
 from server.index.ignore import IgnoreRules, is_rule_file
 from server.index.ingest import Apart
 from server.index.layers import Folded
 from server.index.store import is_environment
 from server.index.watch import Watch
-from server.process import release_memory, resident_bytes
+from server.process import in_process, release_memory, resident_bytes
 from server.snapshot import Snapshot, locate
 from server.spaces import Spaces
 from server.types import Cancelled, CancelToken, Encoder, FolderStatus, Status
@@ -90,10 +91,11 @@ class Engine:
         self._reported_at = 0.0
         self._snapshot = Snapshot(0, (), encoder, is_incomplete=True)
         self._status = Status((), 0, encoder.fingerprint, "exact", resident_bytes())
-        self._apart = Apart()
+        self._apart = Apart(settings)
         self._wanted: dict[str, tuple[str | None, str] | None] = {}
         """The newest text of each document that has not been applied; None for one that was closed."""
         self._tended_at = 0.0
+        self._collects = False
         self._looked_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="sextant-engine", daemon=True)
 
@@ -249,6 +251,21 @@ class Engine:
             if folder.is_follower or folder.is_degraded:
                 self._guard(lambda folder=folder: self._tend_folder(folder))  # type: ignore[misc]
 
+    def _collect(self) -> None:
+        """Delete what nobody uses, once a day, in another process."""
+        if self._collects or not is_due(self._data_dir):
+            return
+        self._collects = True
+        given = self._data_dir, self._settings.keep_days, self._settings.max_cache_megabytes * 1_000_000
+
+        def run() -> None:
+            try:
+                in_process(collect, *given)
+            except Exception as problem:
+                _log.warning("unused indexes are not collected: %s", problem)
+
+        threading.Thread(target=run, name="sextant-collect", daemon=True).start()
+
     def _tend_folder(self, folder: Folder) -> None:
         before = folder.status()
         if folder.follow() if folder.is_follower else folder.mend():
@@ -267,6 +284,8 @@ class Engine:
                 raise
             if root in self._again:
                 self._scan(self._folders[root])
+            elif not self._work and self._watches is not None:
+                self._collect()
             self._spaces.choose()
         self._compact_if_due(self._folders[root])
 

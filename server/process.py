@@ -75,9 +75,17 @@ def _run(pipe: Connection, work: Callable[..., object], given: tuple[object, ...
     pipe.send(outcome)
 
 
-def begin_worker() -> None:
-    """Leave Ctrl-C to the parent, run at low priority, and end with the parent even when it is killed."""
+def begin_worker(most_bytes: int = 0) -> None:
+    """Leave Ctrl-C to the parent, run at low priority, and end with the parent even when it is killed.
+
+    `most_bytes` is the memory it may take where the system can be told; 0: any.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if most_bytes and sys.platform == "linux":  # macOS does not enforce any such limit
+        import resource  # noqa: PLC0415  (POSIX only)
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, hard))
     if hasattr(os, "nice"):
         os.nice(5)
     parent = multiprocessing.parent_process()

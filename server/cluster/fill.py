@@ -96,7 +96,7 @@ def fill(
         found.append((root, list(walk(root, IgnoreRules(root, settings.exclude), settings, token))))
     tally = _Tally(sum(len(files) for _, files in found), report)
     flying: set[bytes] = set()
-    apart = Apart()
+    apart = Apart(settings)
     batches = _batches(found, job, settings, store, batch_size, flying, tally, apart, token)
     try:
         for batch, packed in compute.run(batches, token):

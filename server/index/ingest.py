@@ -112,7 +112,7 @@ class _Crew:
     def __init__(self, workers: int, root: Path, settings: Settings) -> None:
         self._workers = workers
         self._given = root, settings
-        self._pool: ProcessPoolExecutor | None = _pool(workers)
+        self._pool: ProcessPoolExecutor | None = _pool(workers, settings)
         """None where no process lives long enough to do anything."""
 
     def close(self) -> None:
@@ -176,7 +176,7 @@ class _Crew:
     def _renew(self) -> None:
         """Start other processes, unless new ones die without any file's help."""
         self.close()
-        self._pool = _pool(self._workers)
+        self._pool = _pool(self._workers, self._given[1])
         try:
             self._pool.submit(os.getpid).result()
         except _LOST:
@@ -189,7 +189,8 @@ class _Crew:
 class Apart:
     """Ingests large texts in a process of its own: there they cannot hold up the editor, nor end the server."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._pool: ProcessPoolExecutor | None = None
         self._used = 0.0
 
@@ -210,7 +211,7 @@ class Apart:
         for _ in range(2):
             try:
                 if self._pool is None:
-                    self._pool = _pool(1)
+                    self._pool = _pool(1, self._settings)
                     self._pool.submit(os.getpid).result()  # a process that dies of the work has lived before
                 self._used = time.monotonic()
                 future = self._pool.submit(work, *given)
@@ -230,8 +231,8 @@ class Apart:
         self.close()
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=SPAWN, initializer=begin_worker)
+def _pool(workers: int, settings: Settings) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=SPAWN, initializer=begin_worker, initargs=(settings.worker_bytes,))
 
 
 def _ingest_chunk(root: Path, chunk: list[Found], settings: Settings) -> list[Ingested]:

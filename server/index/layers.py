@@ -264,7 +264,8 @@ class FolderLayers:
         vectors, delta, has_file = self._space.vectors.reopen(), dict(self._delta), not self.store.is_behind
 
         def fold_in_memory() -> Folded:
-            with reading(home) if has_file else contextlib.nullcontext((0, ())) as (_, entries):
+            with contextlib.ExitStack() as stack:
+                entries: Iterable[FileEntry] = stack.enter_context(reading(home))[1] if has_file else ()
                 kept = [entry for entry in entries if entry.path not in unsaved]
                 kept += [entry for entry in unsaved.values() if entry is not None]
                 segment = build(kept, vectors.rows)
@@ -391,7 +392,7 @@ def fold(home: Path, fingerprint: str, vectors: tuple[Path, str, int], with_tree
     """Write a generation of all that is committed when this runs, and return its name; runs in any process."""
     own = VectorStore(*vectors)
     try:
-        with reading(home) as (sequence, entries):
+        with reading(home) as (sequence, entries, _):
             segment = build(entries, own.rows)
         return generation.write(home, segment, sequence, fingerprint, with_tree)
     finally:

@@ -18,6 +18,10 @@ from server.types import FileStamp
 FORMAT_VERSION = 2
 """See FORMAT.md; an index of another version is rebuilt."""
 
+LOCK_FILE = "writer.lock"
+"""Locked by the process that writes an index, for as long as it lives."""
+USED_FILE = "used"
+"""Its time tells when an index was last opened."""
 _GENERATION = "generation:"
 """Before the fingerprint of the encoder whose vectors a generation holds."""
 
@@ -52,7 +56,7 @@ class Store:
         self._folder = folder
         self._path = folder / "index.db"
         self._expected = {"format": str(FORMAT_VERSION), "lexical": str(LEXICAL_VERSION)}
-        self._lock = FileLock(folder / "writer.lock", thread_local=False)
+        self._lock = FileLock(folder / LOCK_FILE, thread_local=False)
         self._version = self._inode = 0
         self.trouble: str | None = None
         """Why nothing can be written although no other process writes."""
@@ -93,8 +97,7 @@ class Store:
 
     def _probe(self) -> None:
         """Raise OSError where nothing can be written: an old lock file may be opened all the same."""
-        probe = self._folder / "used"
-        probe.write_bytes(b"")  # its time tells the collector when this index was last opened
+        (self._folder / USED_FILE).write_bytes(b"")
 
     def _open_or_replace(self) -> sqlite3.Connection:
         try:
@@ -244,16 +247,16 @@ class Store:
 
 
 @contextlib.contextmanager
-def reading(folder: Path) -> Iterator[tuple[int, Iterator[FileEntry]]]:
-    """Give (sequence, files) of one state of a folder's database for the time of the block, whatever is committed."""
+def reading(folder: Path) -> Iterator[tuple[int, Iterator[FileEntry], dict[str, str]]]:
+    """Give (sequence, files, meta) of one state of a folder's database for the time of the block."""
     try:
         db = connect_readonly(folder / "index.db")
     except sqlite3.Error:
         db = connect_immutable(folder / "index.db")
     with contextlib.closing(db):
         db.execute("BEGIN")
-        found = db.execute("SELECT value FROM meta WHERE key = 'sequence'").fetchone()
-        yield int(found[0]) if found else 0, read_entries(db)
+        meta = dict(db.execute("SELECT key, value FROM meta"))
+        yield int(meta.get("sequence", 0)), read_entries(db), meta
 
 
 def read_entries(db: sqlite3.Connection, after: int = 0) -> Iterator[FileEntry]:

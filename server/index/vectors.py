@@ -68,6 +68,7 @@ class VectorStore:
             remove_database(self._path)
             db = self._connect()
         self._inode = inode_of(self._path)
+        self._path.touch()  # its time tells when these vectors were last used
         return db
 
     def _connect(self) -> sqlite3.Connection:
