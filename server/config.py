@@ -71,6 +71,31 @@ class Settings:
         False, "Show a hint at a function that nearly equals another one of the workspace (“You already wrote this”)."
     )
 
+    encoder: str = _setting(
+        "base",
+        "What gives code its meaning: `base`, or `sentence-transformers:FOLDER` (or the name of a model that was "
+        "downloaded), which needs `pip install 'sextant-ls[transformers]'`. The base encoder answers until all vectors "
+        "of another one are there.",
+        scope="machine",
+    )
+    strip_comments_and_strings: bool = _setting(
+        False,
+        "Leave comments and strings out of what the encoder is given, and so out of what a cluster gets.",
+        scope="machine",
+    )
+    cluster_address: str = _setting(
+        "",
+        "A Ray cluster that may be used for large jobs: `host:port` or `ray://host:port`. Without one, nothing leaves "
+        "this machine.",
+        scope="machine",
+    )
+    cluster_token_file: str = _setting(
+        "", "The file with the authentication token of that cluster, readable by you alone.", scope="machine"
+    )
+    cluster_processors: int = _setting(
+        0, "How many tasks run on a cluster at once; 0 takes all of its processors.", least=0, most=10_000, scope="machine"
+    )
+
     @property
     def worker_count(self) -> int:
         """Return how many parsing processes to use; more than 4 wait for the one writer."""
@@ -142,6 +167,29 @@ def data_dir() -> Path:
         if chosen
         else Path(platformdirs.user_cache_dir("sextant", appauthor=False))
     )
+
+
+def user_settings() -> tuple[Settings, list[str]]:
+    """Return what the user's own file sets, for commands; SEXTANT_SETTINGS names another file.
+
+    An editor tells the server its settings itself. No file in a workspace is ever read for settings.
+    """
+    chosen = os.environ.get("SEXTANT_SETTINGS")
+    path = (
+        Path(chosen).expanduser()
+        if chosen
+        else Path(platformdirs.user_config_dir("sextant", appauthor=False)) / "settings.json"
+    )
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Settings(), [f"there is no file {path}"] if chosen else []
+    except (OSError, ValueError) as problem:
+        return Settings(), [f"{path} cannot be read: {problem}"]
+    if not isinstance(raw, dict):
+        return Settings(), [f"{path} is not a JSON object"]
+    settings, problems = parse(raw)
+    return settings, [f"{path}: {problem}" for problem in problems]
 
 
 def is_pattern(pattern: str) -> bool:
