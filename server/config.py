@@ -18,6 +18,7 @@ import platformdirs
 from pathspec import GitIgnoreSpec
 
 _T = TypeVar("_T")
+_ADDRESS = re.compile(r"(?:ray://)?(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
 
 
 def _setting(
@@ -93,7 +94,11 @@ class Settings:
         "", "The file with the authentication token of that cluster, readable by you alone.", scope="machine"
     )
     cluster_processors: int = _setting(
-        0, "How many tasks run on a cluster at once; 0 takes all of its processors.", least=0, most=10_000, scope="machine"
+        0,
+        "How many tasks run on a cluster at once; 0 takes all of its processors.",
+        least=0,
+        most=10_000,
+        scope="machine",
     )
 
     @property
@@ -192,6 +197,12 @@ def user_settings() -> tuple[Settings, list[str]]:
     return settings, [f"{path}: {problem}" for problem in problems]
 
 
+def address(text: str) -> tuple[str, int] | None:
+    """Return host and port of a cluster's address, host:port or ray://host:port; None for anything else."""
+    found = _ADDRESS.fullmatch(text)
+    return (found[1].strip("[]"), int(found[2])) if found is not None and 0 < int(found[2]) < 65536 else None
+
+
 def is_pattern(pattern: str) -> bool:
     """Tell whether a pattern in .gitignore syntax makes sense."""
     try:
@@ -221,6 +232,8 @@ def _objection(setting: Field[Any], value: object) -> str | None:
     if kind == "string":
         if not isinstance(value, str):
             return "is not a string"
+        if setting.name == "cluster_address" and value and address(value) is None:
+            return "is not host:port or ray://host:port"
         return (
             None if not facts["choices"] or value in facts["choices"] else f"is none of {', '.join(facts['choices'])}"
         )

@@ -64,7 +64,9 @@ def compute(
     )
     try:
         try:
-            done = client.run(settings.encoder, job, lambda moved: course.report(_state(moved)), course.warn, course.token)
+            done = client.run(
+                settings.encoder, job, lambda moved: course.report(_state(moved)), course.warn, course.token
+            )
         except client.JobFailed as problem:
             if not may_fail or on == "inline":
                 raise
