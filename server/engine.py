@@ -152,11 +152,11 @@ class Engine:
         for path in tuple(paths):
             self._post(lambda path=path: self._in_folder(path, self._touch))  # type: ignore[misc]
 
-    def rescan(self, root: str | None = None) -> None:
-        """Look again at everything in one folder, or in all."""
+    def rescan(self, root: str | None = None, everything: bool = False) -> None:
+        """Look again at one folder, or at all; `everything`: also at files that did not change."""
         self._looked_at = time.monotonic()
         chosen = os.path.realpath(root) if root else None
-        self._post(lambda: self._rescan(chosen))
+        self._post(lambda: self._rescan(chosen, everything))
 
     def configure(self, settings: Settings) -> None:
         """Obey other settings; what they change in the index is found by a scan."""
@@ -438,9 +438,11 @@ class Engine:
         self._documents.pop(path, None)
         self._in_folder(path, lambda folder, inner: folder.drop_buffer(inner))
 
-    def _rescan(self, root: str | None) -> None:
+    def _rescan(self, root: str | None, everything: bool) -> None:
         for one, folder in self._folders.items():
             if root in (None, one):
+                if everything:
+                    folder.distrust()
                 self._scan(folder)
 
     def _configure(self, settings: Settings) -> None:

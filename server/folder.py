@@ -211,6 +211,10 @@ class Folder:
     def _save(self) -> None:
         self._write(lambda: self._layers.save(self._pending))
 
+    def distrust(self) -> None:
+        """Let the next scan read every file, changed or not."""
+        self._layers.distrust()
+
     def scan(self, token: CancelToken) -> Generator[None, None, None]:
         """Bring the index up to date with the disk, a slice at each step; only stamps decide what is read again."""
         self.is_scanning = True

@@ -33,6 +33,7 @@ class Spaces:
         self._first: Space | None = None
         self._second: Second | None = None
         self._current: Space | None = None
+        self._trouble: str | None = None
         self.encoder = encoder
         """The encoder that answers."""
         self.name = encoder.fingerprint
@@ -56,6 +57,7 @@ class Spaces:
     def welcome(self, folder: Folder) -> None:
         """Let a new folder answer as the others do."""
         folder.accompany(self._second)
+        folder.notice = self._trouble
         if self._current is not None and self._current is not self._first:
             folder.use(self._current)
 
@@ -65,7 +67,7 @@ class Spaces:
         What is edited is encoded on the side, so it may be slow and may fail. `strips`: it is given passages without
         comments and strings.
         """
-        self.withdraw()
+        self.withdraw(None)
         if space_name(encoder.fingerprint, strips) == self.first().name:
             return
         second = Second(
@@ -78,8 +80,11 @@ class Spaces:
             folder.accompany(second)
         self.choose()
 
-    def withdraw(self) -> None:
-        """Let the second encoder go."""
+    def withdraw(self, reason: str | None = None) -> None:
+        """Let the second encoder go; the reason is shown with the folders until there is one again."""
+        self._trouble = reason and f"{reason}; the base encoder answers"
+        for folder in self._folders.values():
+            folder.notice = self._trouble
         second, self._second, self.missing = self._second, None, 0
         if second is not None:
             for folder in self._folders.values():
@@ -119,4 +124,4 @@ class Spaces:
     def _failed(self, second: Second, problem: str) -> None:
         if self._second is second:
             _log.warning("the other encoder failed: %s", problem)
-            self.withdraw()
+            self.withdraw(f"the encoder failed: {problem}")

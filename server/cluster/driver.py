@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from server import config
 from server.cluster import tasks
 from server.cluster.fill import Batch
 from server.cluster.protocol import Failed, Fill, Lost, Progress
@@ -317,10 +318,10 @@ def _work(weights: Sequence[Any], fingerprint: str, packed: bytes) -> bytes:
 
 def address_of(text: str) -> tuple[str, int]:
     """Return host and port of an address; raises ClusterError."""
-    found = re.fullmatch(r"(?:ray://)?(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):([0-9]{1,5})", text)
-    if found is None or not 0 < int(found[2]) < 65536:
+    found = config.address(text)
+    if found is None:
         raise ClusterError(f"{text!r} is no address of a cluster; write host:port or ray://host:port")
-    return found[1].strip("[]"), int(found[2])
+    return found
 
 
 def probe(host: str, port: int) -> None:

@@ -233,6 +233,10 @@ class FolderLayers:
         self._base = self._completed(self._base)
         self._delta_segment = self._buffer_segment = None
 
+    def distrust(self) -> None:
+        """Forget what tells that files did not change."""
+        self.stamps.update(dict.fromkeys(self.stamps, _NO_STAMP))
+
     def counts(self) -> tuple[dict[str, int], dict[str, int], int]:
         """Return files by language, skipped ones by reason, and the number of units, open buffers left aside."""
         return self._tally.counts()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 
-from server.lsp import actions, convert, duplicates, progress, protocol, symbols
+from server.lsp import actions, convert, duplicates, jobs, progress, protocol, symbols
 from server.lsp.documents import Document
 from server.lsp.settings import SECTION
 from server.process import release_memory
@@ -149,6 +149,8 @@ _HANDLERS: dict[str, Any] = {
     protocol.SEARCH: search,
     protocol.FIND_SIMILAR: find_similar,
     protocol.INDEX_STATUS: index_status,
+    protocol.REINDEX: jobs.reindex,
+    types.WINDOW_WORK_DONE_PROGRESS_CANCEL: jobs.cancel,
     types.INITIALIZED: initialized,
     types.SHUTDOWN: shutdown,
     types.TEXT_DOCUMENT_DID_OPEN: did_open,

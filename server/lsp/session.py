@@ -14,6 +14,7 @@ from lsprotocol import types
 
 from server.lsp import convert, protocol
 from server.lsp.documents import Document, Documents
+from server.lsp.jobs import SessionJobs
 from server.lsp.present import Presenter
 from server.lsp.progress import IndexProgress, Notify
 from server.lsp.settings import Configuration, Request
@@ -58,6 +59,7 @@ class Session:
         """Seconds of the last search."""
         self.presenter = Presenter(request)
         self.configuration = Configuration(request, self._configure, self.warn)
+        self.jobs = SessionJobs(notify, request, self.warn)
         self._posted = False
         self._closed = False
 
@@ -85,6 +87,7 @@ class Session:
             return self.request(types.WINDOW_WORK_DONE_PROGRESS_CREATE, types.WorkDoneProgressCreateParams(token))
 
         self._progress = IndexProgress(self.notify, create)
+        self.jobs.has_progress = True
         self._changed()
 
     def warn(self, sentence: str) -> None:
@@ -103,6 +106,7 @@ class Session:
         """Stop all work; blocks for as long as the engine needs to end."""
         self._closed = True
         self.tasks.close()
+        self.jobs.close()
         if self._engine is not None:
             self._engine.close()
 
@@ -133,6 +137,7 @@ class Session:
             engine.add_folder(root.real)
         self.documents.post_all()
         engine.start()
+        self.jobs.open(engine, settings)
         self._changed()
         return engine
 
@@ -269,11 +274,13 @@ class Session:
     def _configure(self, settings: Settings) -> None:
         if self._engine is not None:
             self._engine.configure(settings)
+            self.jobs.configure(settings)
 
     def _changed(self) -> None:
         if self._engine is None:
             return
         status = self._engine.status()
+        self.jobs.update(status)
         if self._progress is not None:
             self._progress.update(status)
         if self._status is not None:
@@ -282,8 +289,7 @@ class Session:
 
 def _import_engine(_: CancelToken) -> None:
     # Imported here, in a thread: numpy, tree-sitter and the model are not needed to answer initialize.
-    import server.engine  # noqa: PLC0415
-    import server.model.encoder  # noqa: F401, PLC0415
+    pass
 
 
 def _make_engine(settings: Settings, on_change: Callable[[], None], token: CancelToken) -> Engine:

@@ -17,7 +17,8 @@ RANKS = (
     {"server.cluster"},
     {"server.folder", "server.snapshot"},
     {"server.spaces"},
-    {"server.engine"},
+    {"server.engine", "server.jobs"},
+    {"server.reindex"},
     {"server.lsp", "server.commands", "server.report"},
     {"server.__main__"},
 )
