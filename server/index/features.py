@@ -39,7 +39,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "name": ("name_precision", "name_fit", "name_is_question", "container_fit", "name_phrase", "name_prefix",
              "name_prefix_fit", "container_prefix", "own_fit"),
     "file name": ("file_precision", "file_fit", "file_phrase", "file_prefix", "file_prefix_fit"),
-    "exact name": ("exact_name", "folded_name", "foreign_name", "exact_type", "named_type"),
+    "exact name": ("exact_name", "folded_name", "foreign_name", "exact_type", "named_type", "asked_name",
+                   "asked_type"),
     "text phrase": ("text_phrase",),
     "kind": tuple(_KINDS),
     "prior": ("is_test", "is_example", "is_foreign", "is_declaration", "is_stub", "is_private", "is_deprecated",
@@ -128,6 +129,8 @@ def matrix(found: Candidates, terms: Terms, question: Question) -> Column:
     columns["exact_name"], columns["folded_name"], columns["foreign_name"] = _exact(found, question)
     is_type = np.isin(kinds, [Kind.CLASS, Kind.STRUCT, Kind.INTERFACE, Kind.ENUM, Kind.TYPE, Kind.NAMESPACE])
     columns["exact_type"] = columns["exact_name"] * is_type
+    columns["asked_name"] = columns["exact_name"] * question.is_name
+    columns["asked_type"] = columns["exact_type"] * question.is_name
     columns["named_type"] = columns["name_is_question"] * is_type
     for name, members in _KINDS.items():
         columns[name] = np.isin(kinds, members).astype(np.float64)

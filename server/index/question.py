@@ -69,6 +69,8 @@ class Question:
     """(container or "", name) of each identifier that may be meant exactly."""
     filter: Filter
     limit: int
+    is_name: bool = False
+    """It is a name and nothing else."""
     is_code: bool = False
     """It is pasted code, and what is like it is asked for."""
     allows_tests: bool = False
@@ -113,6 +115,7 @@ def parse(query: Query) -> Question:
         names,
         parts,
         query.limit,
+        is_name,
         is_code,
         allows_tests=is_code or _TESTS.search(text) is not None,
         wants_tests=not is_code and _TESTS_OF.search(text) is not None,

@@ -42,7 +42,7 @@ DEMOTION = 0.3
 """Of a hit for each better one in its file."""
 RIDGE = 0.1
 """Weight of the squares of the weights (of features with deviation 1)."""
-_STEPS, _RATE = 150, 0.05
+_STEPS, _RATE = 300, 0.05
 _AGAINST = frozenset(("foreign_name", *GROUPS["prior"]))
 _FREE = frozenset((*GROUPS["kind"], *GROUPS["size"]))
 """Features whose sign only the data knows."""
@@ -181,7 +181,7 @@ def sources(repos: Path, annotations: Path, checkouts: Path, only: Sequence[str]
         if (only and name not in only) or not asked.exists() or not root.is_dir():
             continue
         examples = tuple(
-            Example(name, spec["language"], one["category"], one["query"], _targets(one))
+            Example(name, spec["language"], one["category"], one["query"], _targets(one, checkouts / name, inner))
             for one in json.loads(asked.read_text(encoding="utf-8"))
         )
         yield Source(name, spec["language"], root, f"{inner}/" if inner else "", examples)
@@ -249,13 +249,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def cross_validated(examples: Examples, columns: Sequence[str] = NAMES) -> list[float]:
-    """Return the NDCG@10 of each question with weights that have not seen its repository."""
+def cross_validated(examples: Examples, columns: Sequence[str] = NAMES, folds: int = 0) -> list[float]:
+    """Return the NDCG@10 of each question with weights that have not seen its repository (or fold of repositories)."""
     found = [0.0] * len(examples.asked)
-    for name in dict.fromkeys(one.repository for one in examples.asked):
-        ranker = fit(examples.where([one.repository != name for one in examples.asked]), columns)
+    names = list(dict.fromkeys(one.repository for one in examples.asked))
+    for fold in range(min(folds or len(names), len(names))):
+        held = set(names[fold :: folds or len(names)])
+        ranker = fit(examples.where([one.repository not in held for one in examples.asked]), columns)
         for number, one in enumerate(examples.asked):
-            if one.repository == name:
+            if one.repository in held:
                 scores = examples.matrices[number] @ ranker.weights
                 order = np.argsort(-scores, kind="stable")
                 found[number] = ndcg([examples.files[number][at] for at in order], one.wanted)
@@ -279,9 +281,14 @@ def by_language(examples: Examples, values: Sequence[float]) -> float:
     return float(np.dot(_shares(examples), values))
 
 
-def _targets(question: Json) -> frozenset[str]:
+def _targets(question: Json, checkout: Path, inner: str) -> frozenset[str]:
+    """Return the paths of the answers from the top of the checkout; some lists count from the folder that is indexed."""
     targets = [*question["relevant"], *question.get("secondary", ())]
-    return frozenset(str(one["path"] if isinstance(one, dict) else one) for one in targets)
+    paths = [str(one["path"] if isinstance(one, dict) else one) for one in targets]
+    return frozenset(
+        f"{inner}/{path}" if inner and not (checkout / path).exists() and (checkout / inner / path).exists() else path
+        for path in paths
+    )
 
 
 def _shares(examples: Examples) -> Column:
