@@ -40,12 +40,14 @@ SATURATION, LENGTH = 1.2, 0.5
 """Of BM25F."""
 DEMOTION = 0.3
 """Of a hit for each better one in its file."""
-RIDGE = 0.1
+RIDGE = 0.05
 """Weight of the squares of the weights (of features with deviation 1)."""
 _STEPS, _RATE = 300, 0.05
 _AGAINST = frozenset(("foreign_name", *GROUPS["prior"]))
 _FREE = frozenset((*GROUPS["kind"], *GROUPS["size"]))
 """Features whose sign only the data knows."""
+ALIEN_SHARE = 3
+"""A repository is asked every third foreign question; another is asked the next ones."""
 _LEAST_CAUGHT = 0.95
 """Foreign questions that are to be called guesses; the margin is for others than the ones that were learned from."""
 
@@ -223,11 +225,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = encoder.load()
     aliens = foreign_questions(options.foreign) if options.foreign else []
     examples, foreign = Examples(), Examples()
-    for source in sources(options.repos, options.annotations, options.checkouts, options.only):
+    chosen = sources(options.repos, options.annotations, options.checkouts, options.only)
+    for number, source in enumerate(chosen):
         with indexed(source.root, model) as snapshot:
             for example in source.examples:
                 examples.add(example, snapshot, source.prefix)
-            for text in aliens:
+            for text in aliens[number % ALIEN_SHARE :: ALIEN_SHARE]:
                 foreign.add(Example(source.name, source.language, "foreign", text, frozenset()), snapshot, "")
         sys.stderr.write(f"{source.name}: {len(source.examples)} questions\n")
     if not examples.asked:

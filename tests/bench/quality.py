@@ -24,6 +24,7 @@ from server.index.features import GROUPS, NAMES
 from server.index.rank import Ranker
 from server.model import encoder
 from server.model.ranker import (
+    ALIEN_SHARE,
     Example,
     Examples,
     Source,
@@ -76,10 +77,10 @@ def main() -> None:
     examples, foreign, random = Examples(), Examples(), Examples()
     with ExitStack() as stack:
         snapshots: dict[str, Snapshot] = {}
-        for source in chosen:
+        for number, source in enumerate(chosen):
             snapshots[source.name] = snapshot = stack.enter_context(indexed(source.root, encoder.load()))
             collect(examples, source, snapshot)
-            for text in aliens:
+            for text in aliens[number % ALIEN_SHARE :: ALIEN_SHARE]:
                 foreign.add(Example(source.name, source.language, "foreign", text, frozenset()), snapshot, "")
             sys.stderr.write(f"{source.name} ")
             sys.stderr.flush()
@@ -117,7 +118,7 @@ def ask(
         for example in source.examples:
             found.examples.asked.append(example)
             measure(found, example, source, snapshots[source.name], doubters)
-        for text in texts:
+        for text in (one.text for one in foreign.asked if one.repository == source.name):
             unseen = doubters[1 if text in halves[0] else 0]
             caught.append(result(snapshots[source.name], unseen, text).low_confidence)
     empty = [np.zeros((0, len(NAMES)), np.float32)] * len(found.examples.asked)
