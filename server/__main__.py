@@ -13,6 +13,10 @@ from server import __version__
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
     given = sys.argv[1:] if argv is None else argv
+    if list(given[:2]) == ["train", "--ranker"]:
+        from server.model.ranker import main as train_ranker  # noqa: PLC0415
+
+        return train_ranker(given[2:])
     # `-path:tests` is a word of the query, not an option; argparse takes what begins with a blank for a word.
     arguments = _parser().parse_args([f" {word}" if word.startswith("-path:") else word for word in given])
     if arguments.command == "serve":
@@ -66,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("-C", dest="folder", metavar="DIR", help="default: the index around the current folder")
     status.add_argument("--json", action="store_true")
 
-    train = commands.add_parser("train", help="train the base model (extra: train)", add_help=False)
+    train = commands.add_parser("train", help="train the base model (extra: train), or with --ranker the ranker", add_help=False)
     train.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser
 

@@ -16,7 +16,7 @@ from server.config import data_dir
 from server.engine import Engine
 from server.folder import home_of, settings_of
 from server.index import question as questions
-from server.index.question import kind_named, languages_named
+from server.index.question import kinds_named, languages_named
 from server.model.encoder import ModelError
 from server.model.encoder import load as load_encoder
 from server.snapshot import Snapshot
@@ -58,7 +58,7 @@ def _index(arguments: argparse.Namespace) -> int:
 def _search(arguments: argparse.Namespace) -> int:
     if bool(arguments.query) == bool(arguments.queries):
         raise CommandError("give either a query or --queries FILE")
-    kinds = frozenset(kind_named(kind) for kind in arguments.kind)
+    kinds = frozenset(one for name in arguments.kind for one in kinds_named(name))
     root, scope = _workspace(arguments.folder)
     wanted = _filter(arguments, Filter(kinds=kinds, scope=scope))
     queries = _lines(arguments.queries) if arguments.queries else [" ".join(arguments.query)]

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,16 @@ class Layer:
     folder: str
     segment: Segment
     live: npt.NDArray[np.bool_]
+
+    @cached_property
+    def count(self) -> int:
+        """Return how many rows are live."""
+        return int(np.count_nonzero(self.live))
+
+    @cached_property
+    def words(self) -> int:
+        """Return how many words the live rows have."""
+        return int(self.segment.totals[self.live].sum())
 
 
 @dataclass(frozen=True)

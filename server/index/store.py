@@ -15,7 +15,7 @@ from server.index.columns import FileEntry, unpack
 from server.index.lexical import LEXICAL_VERSION
 from server.types import FileStamp
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """See FORMAT.md; an index of another version is rebuilt."""
 
 LOCK_FILE = "writer.lock"

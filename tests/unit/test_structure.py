@@ -40,7 +40,13 @@ ONLY_IN = {
     "sentence_transformers": ("server/model/transformer.py",),
     "pickle": (),
 }
-UPWARD = {("server.model.corpus", "server.index"), ("server.model.evaluate", "server.index")}
+UPWARD = {
+    ("server.model.corpus", "server.index"),
+    ("server.model.evaluate", "server.index"),
+    ("server.model.ranker", "server.index"),
+    ("server.model.ranker", "server.engine"),
+    ("server.model.ranker", "server.snapshot"),
+}
 """Training reads units as the index cuts them; nothing that serves does."""
 
 
