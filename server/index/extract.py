@@ -35,7 +35,8 @@ import numpy as np
 from tree_sitter import Node, Parser, Point, QueryCursor, Tree
 from tree_sitter import Range as ParsedRange
 
-from server.index.languages import LANGUAGES, Rule, grammar_of, has_grammar, query_of, rules_of
+from server.index.languages import LANGUAGES, NOTEBOOK, Language, Rule, grammar_of, has_grammar, query_of, rules_of
+from server.index.notebook import in_notebook, read
 from server.index.outline import headed, outline
 from server.index.recover import accept, pieces, touches, without
 from server.index.units import Found, Lead, Matches, Range, shown_name, write
@@ -70,6 +71,7 @@ _REACH = 3
 """Nodes in a row that an error spoils: `foo.` makes a property and a block of the function after it."""
 
 _BOM = b"\xef\xbb\xbf"
+_INK = re.compile(rb"[^\n]")
 _LONE_CR = re.compile(rb"\r(?!\n)")
 _OWN = frozenset({"exports", "module.exports", "module", "this", "self", "window", "globalThis", "global"})
 """Objects whose functions belong to the module or to the function around them, not to a thing of that name."""
@@ -102,13 +104,30 @@ def extract(data: bytes, language: str, path: str) -> tuple[Unit, ...]:
     chosen = LANGUAGES.get(language)
     if chosen is None:
         return ()
+    if language == NOTEBOOK:
+        notebook = read(data)
+        inner = LANGUAGES.get(notebook.language, LANGUAGES["python"])
+        return in_notebook(notebook, write(notebook.text, _matches(notebook.text, inner.id), path, inner), data, path)
     # What is parsed is the file without its byte order mark and with each lone \r as \n, because the grammars know
     # \n only. Offsets of a Span count from the real start of the file; column 0 of row 0 is after the mark.
     shift = len(_BOM) if data.startswith(_BOM) else 0
     text = data[shift:]
     if b"\r" in text:
         text = _LONE_CR.sub(b"\n", text)
-    return write(text, _matches(text, language), path, chosen, shift)
+    return write(text, _matches(*_script(text, chosen)), path, chosen, shift)
+
+
+def _script(text: bytes, language: Language) -> tuple[bytes, str]:
+    """Return what of a file is code, in its place, and the language of that; all else becomes white space."""
+    if language.scripts is None:
+        return text, language.id
+    kept, end, inner = list[bytes](), 0, "javascript"
+    for script in language.scripts.finditer(text):
+        kept += [_INK.sub(b" ", text[end : script.start("code")]), script["code"]]
+        end = script.end("code")
+        if script["typed"] is not None:
+            inner = "typescript"
+    return b"".join([*kept, _INK.sub(b" ", text[end:])]), inner
 
 
 def _matches(text: bytes, language: str) -> Matches:

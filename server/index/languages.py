@@ -37,6 +37,8 @@ class Language:
     """What a method must be called to be a constructor, where the name decides it."""
     opening: bytes = b""
     """What must stand before code in a file that is more than code."""
+    scripts: re.Pattern[bytes] | None = None
+    """Finds the parts of a file that are `code`, and `typed` if it is TypeScript."""
     has_methods: bool = True
     """Whether a function in a type is its method also where the query does not say so."""
 
@@ -49,6 +51,12 @@ class Rule:
     """The words of which its @keyword must be one, if it has any."""
     joined: bool
     """Whether what it finds goes on in the next unit of the same name."""
+
+
+NOTEBOOK = "jupyter"
+_SCRIPTS = re.compile(
+    rb"""<script\b(?:[^>]*?\blang=["']?(?P<typed>tsx?|typescript)\b)?[^>]*>(?P<code>.*?)(?:</script>|\Z)""", re.S | re.I
+)
 
 
 _ALL = (
@@ -104,6 +112,10 @@ _ALL = (
     Language("scala", (".scala", ".sc", ".sbt"), "tree_sitter_scala", "scala", constructor="this"),
     Language("swift", (".swift",), "tree_sitter_swift", "swift"),
     Language("zig", (".zig",), "tree_sitter_zig", "zig"),
+    Language("vue", (".vue",), "tree_sitter_typescript", "", scripts=_SCRIPTS),
+    Language("svelte", (".svelte",), "tree_sitter_typescript", "", scripts=_SCRIPTS),
+    # The language of its kernel: server/index/notebook.py
+    Language(NOTEBOOK, (".ipynb",)),
     # No grammar: server/index/outline.py
     Language("clojure", (".clj", ".cljs", ".cljc")),
     Language("coffeescript", (".coffee",)),
