@@ -107,7 +107,7 @@ def extract(data: bytes, language: str, path: str) -> tuple[Unit, ...]:
     if language == NOTEBOOK:
         notebook = read(data)
         inner = LANGUAGES.get(notebook.language, LANGUAGES["python"])
-        return in_notebook(notebook, write(notebook.text, _matches(notebook.text, inner.id), path, inner), data, path)
+        return in_notebook(notebook, write(notebook.text, _matches(notebook.code, inner.id), path, inner), data, path)
     # What is parsed is the file without its byte order mark and with each lone \r as \n, because the grammars know
     # \n only. Offsets of a Span count from the real start of the file; column 0 of row 0 is after the mark.
     shift = len(_BOM) if data.startswith(_BOM) else 0
@@ -178,9 +178,7 @@ def _matches(text: bytes, language: str) -> Matches:
     return found
 
 
-def _alone(
-    text: bytes, language: str, prologue: list[Range], extents: list[Range], deadline: float
-) -> Matches | None:
+def _alone(text: bytes, language: str, prologue: list[Range], extents: list[Range], deadline: float) -> Matches | None:
     """Return what some ranges of a text hold if they parse without error."""
     before = [each for each in prologue if each[1] <= extents[0][0]]
     tree = _parse_ranges(text, language, [*before, *extents])

@@ -14,7 +14,7 @@ from server.types import Kind, Passage, Span, Unit
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.S)
 _PIECE = re.compile(rb"[^\\]+|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|\\u\w{4}|\\.", re.S)
-_MAGIC = re.compile(rb"^([ \t]*)[%!?](?=[%\w])", re.M)
+_MAGIC = re.compile(rb"^[ \t]*[%!?](?=[%\w])[^\n]*", re.M)
 """Commands to the notebook, which are no Python."""
 _LANGUAGE = re.compile(rb'"language_info"\s*:\s*\{(?:[^{}]|\{[^{}]*\})*?"name"\s*:\s*"(\w+)"')
 _BETWEEN = b"\n\n"
@@ -39,6 +39,8 @@ class Notebook:
     language: str
     text: bytes = b""
     cells: list[Cell] = field(default_factory=list)
+    code: bytes = b""
+    """The text without commands to the notebook."""
     _starts: list[int] = field(default_factory=list)
     """Where the runs of the text begin: bytes that stand in the file as they are, or one escape."""
     _places: list[Range] = field(default_factory=list)
@@ -67,7 +69,9 @@ def read(data: bytes) -> Notebook:
     text, said = bytearray(), list[str]()
     for kind, literals in _cells(data):
         if kind != b'"code"':
-            said += ["".join(piece.decode(errors="replace") for literal in literals for piece, *_ in _pieces(data, literal))]
+            said += [
+                "".join(piece.decode(errors="replace") for literal in literals for piece, *_ in _pieces(data, literal))
+            ]
             continue
         begin = len(text)
         for literal in literals:
@@ -81,7 +85,9 @@ def read(data: bytes) -> Notebook:
             notebook._places.append((literals[-1][1], literals[-1][1]))
             text += _BETWEEN
         said = []
-    notebook.text = _MAGIC.sub(rb"\1#", bytes(text)) if notebook.language == "python" else bytes(text)
+    notebook.text = notebook.code = bytes(text)
+    if notebook.language == "python":
+        notebook.code = _MAGIC.sub(lambda line: b" " * len(line[0]), notebook.text)
     return notebook
 
 
@@ -126,7 +132,7 @@ def _pieces(data: bytes, literal: Range) -> Iterator[tuple[bytes, int, int]]:
 
 
 def in_notebook(notebook: Notebook, units: Sequence[Unit], data: bytes, path: str) -> tuple[Unit, ...]:
-    """Return the definitions in a notebook's code, and each cell that is more than those, where they are in the file."""
+    """Return the definitions in a notebook's code, and each cell that is more, where they are in the file."""
     lines = [0, *(line.end() for line in _LINE_END.finditer(data))]
 
     def moved(extent: Range) -> Span:
@@ -155,5 +161,13 @@ def in_notebook(notebook: Notebook, units: Sequence[Unit], data: bytes, path: st
         if len(WORD.findall(code)) >= FEWEST_WORDS:
             passage = Passage(module_name(path), "", "", cell.said[:_LONGEST_SAID].strip(), code[:LONGEST_BODY])
             span = moved(cell.extent)
-            found.append(Unit(Kind.MODULE, NOTEBOOK, passage, replace(span, end=span.start, end_row=span.start_row, end_column=span.start_column), span))
+            found.append(
+                Unit(
+                    Kind.MODULE,
+                    NOTEBOOK,
+                    passage,
+                    replace(span, end=span.start, end_row=span.start_row, end_column=span.start_column),
+                    span,
+                )
+            )
     return tuple(sorted(found, key=lambda unit: (unit.span.start, -unit.span.end, unit.name_span.start)))

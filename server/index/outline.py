@@ -10,7 +10,8 @@ from server.index.units import Found, Lead, Matches, Range
 from server.types import Kind
 
 _KINDS = {
-    Kind.CLASS: "class object actor contract library mixin extension impl implementation service role defrecord deftype",
+    Kind.CLASS: "class object actor contract library mixin extension impl implementation service role defrecord "
+    "deftype",
     Kind.INTERFACE: "interface protocol trait defprotocol",
     Kind.STRUCT: "struct union record message table",
     Kind.ENUM: "enum",
@@ -25,14 +26,17 @@ _MODIFIER = (
     "|export|default|extern|external|virtual|const|unsafe|suspend|operator|infix|local|case|implicit|partial|native|pure"
     "|elemental|recursive|enum(?=[ ]class)"
 )
-_STATEMENT = "return|if|else|for|foreach|while|switch|new|throw|case|do|await|yield|assert|when|catch|unless|until|print|my"
+_STATEMENT = (
+    "return|if|else|for|foreach|while|switch|new|throw|case|do|await|yield|assert|when|catch|unless|until|print|my"
+)
 _NAME = r"[A-Za-z_$][\w$:!?'-]*"
 _HEAD = re.compile(
     rf"""^(?P<indent>[ \t]*)(?:
       (?:@\w+(?:\([^)\n]*\))?\s+)*(?:(?:{_MODIFIER})[ \t]+)*
-        (?P<word>(?i:function|sub|procedure|subroutine)|class|object|actor|contract|library|mixin|extension|impl|service|role
-          |@?interface|@?protocol|@implementation|trait|struct|union|record|message|enum|module|namespace|package|type
-          |typealias|newtype|scalar|func|fun|fn|def(?![ \t]+\w+[ \t]*=[^>=])|proc|method|macro|iterator|template|modifier|rpc)!?
+        (?P<word>(?i:function|sub|procedure|subroutine)|class|object|actor|contract|library|mixin|extension|impl
+          |service|role|@?interface|@?protocol|@implementation|trait|struct|union|record|message|enum|module
+          |namespace|package|type|typealias|newtype|scalar|func|fun|fn|def(?![ \t]+\w+[ \t]*=[^>=])|proc|method|macro|iterator
+          |template|modifier|rpc)!?
         (?:[ \t]+class\b)?[ \t]+(?:<[^>\n]*>[ \t]*)?(?:[\w<>?*]+\.)*(?P<name>{_NAME})
     | \((?P<lisp>defn-?|defun|defmacro|defmethod|defgeneric|define(?:-syntax)?|defprotocol|defrecord|deftype)[ \t]+\(?
         (?P<lisp_name>[^\s()\[\]]+)
@@ -50,8 +54,22 @@ _HEAD = re.compile(
     )""".encode(),
     re.M | re.X,
 )
-_NAMES = ("name", "lisp_name", "sql_name", "block", "let", "shell", "assigned", "clause", "equation", "message", "typed")
-_LINE_COMMENT = re.compile(rb"^[ \t]*((?://|--|;|%|#(?!>|(?:include|define|if|endif|else|pragma|import)\b))[^\n]*)", re.M)
+_NAMES = (
+    "name",
+    "lisp_name",
+    "sql_name",
+    "block",
+    "let",
+    "shell",
+    "assigned",
+    "clause",
+    "equation",
+    "message",
+    "typed",
+)
+_LINE_COMMENT = re.compile(
+    rb"^[ \t]*((?://|--|;|%|#(?!>|(?:include|define|if|endif|else|pragma|import)\b))[^\n]*)", re.M
+)
 _BLOCK_COMMENT = re.compile(rb"/\*.*?\*/|\(\*.*?\*\)|<#.*?#>", re.S)
 _CLOSES = re.compile(rb"[ \t]*(?:[})\]]|end\b|done\b|fi\b|esac\b|\$\$|go\b)", re.I)
 _BLOCK = 40
@@ -148,4 +166,3 @@ def _lines(text: bytes) -> Iterator[Range]:
         end = len(text) if end < 0 else end
         yield begin, end
         begin = end + 1
-

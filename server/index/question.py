@@ -25,9 +25,16 @@ _TESTS = re.compile(r"\b(?:tests?|testing|specs?|mocks?|fixtures?|examples?)\b",
 _TESTS_OF = re.compile(r"\btests?\s+(?:for|of|that)\b", re.IGNORECASE)
 _ALIASES = {
     "js": "javascript", "jsx": "javascriptreact", "ts": "typescript", "tsx": "typescriptreact", "py": "python",
-    "c++": "cpp", "c#": "csharp", "cs": "csharp", "golang": "go", "rb": "ruby", "rs": "rust",
+    "c++": "cpp", "c#": "csharp", "cs": "csharp", "golang": "go", "rb": "ruby", "rs": "rust", "bash": "shellscript",
+    "sh": "shellscript", "shell": "shellscript", "zsh": "shellscript", "ex": "elixir", "hs": "haskell", "kt": "kotlin",
+    "notebook": "jupyter", "ipynb": "jupyter", "proto": "proto3", "vim": "viml", "objc": "objective-c",
+    "make": "makefile",
 }  # fmt: skip
-_FAMILIES = {"javascript": ("javascript", "javascriptreact"), "typescript": ("typescript", "typescriptreact")}
+_FAMILIES = {
+    "javascript": ("javascript", "javascriptreact"),
+    "typescript": ("typescript", "typescriptreact"),
+    "python": ("python", "jupyter"),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from server.index.comments import comment_text, docstring_text, is_licence
 from server.index.languages import NAMED_LIKE_CLASS, Language
 from server.types import Kind, Passage, Span, Unit
 
+UNITS_VERSION = 2
+"""Counts what changes the units of a file, so that an index of other units is made anew."""
 _LONGEST_NAME = 200
 _LONGEST_SIGNATURE = 300
 LONGEST_BODY = 20_000
@@ -27,7 +29,8 @@ _OPENS = re.compile(r"(?:[\s:;={,]|\s=>|\swhere|\swith)+\Z")
 _BLANK = re.compile(r"\n{3,}")
 WORD = re.compile(r"[^\W\d]\w*")
 _TOP = re.compile(
-    rb"""(?:\#![^\n]*\n)?(?:\s|<\?php\b|<\?(?!\w)|declare\s*\([^)]*\)\s*;|\{-\#[^}]*\#-\}|['"]use\ strict['"];?)*\Z""", re.X
+    rb"""(?:\#![^\n]*\n)?(?:\s|<\?php\b|<\?(?!\w)|declare\s*\([^)]*\)\s*;|\{-\#[^}]*\#-\}|['"]use\ strict['"];?)*\Z""",
+    re.X,
 )
 """What may stand above the comment that describes a file."""
 _MOST_COMMENTS = 500

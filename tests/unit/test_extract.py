@@ -602,6 +602,18 @@ def test_the_name_stands_where_its_span_says(name: str) -> None:
         ("bin/tool", b"#! /usr/local/bin/php\n", "php"),
         ("bin/tool", b"#!/bin/sh\npython x\n", "shellscript"),
         ("bin/tool", b"#!/usr/bin/make -f\n", None),
+        ("a.kts", b"", "kotlin"),
+        ("a.exs", b"", "elixir"),
+        ("x/.bashrc", b"", "shellscript"),
+        ("bin/tool", b"#!/usr/bin/env -S bash -eu\n", "shellscript"),
+        ("bin/tool", b"#!/usr/bin/env luajit\n", "lua"),
+        ("bin/tool", b"#!/usr/bin/env Rscript\n", "r"),
+        ("a.ipynb", b"", "jupyter"),
+        ("a.vue", b"", "vue"),
+        ("Dockerfile", b"", "dockerfile"),
+        ("a.json", b"", None),
+        ("a.yaml", b"", None),
+        ("a.md", b"", None),
         ("bin/tool", b"", None),
         ("a.txt", b"#!/usr/bin/env python\n", None),
         (".py", b"", None),
@@ -758,6 +770,110 @@ def test_the_documentation_of_a_module(language: str, source: str, expected: str
     assert module.passage.documentation == expected
     assert "Licensed" not in module.passage.body
     assert "Copyright" not in module.passage.body
+
+
+# --- parts of one function
+
+
+def span_text(source: str, unit: Unit) -> str:
+    return source.encode()[unit.span.start : unit.span.end].decode()
+
+
+def test_the_equations_of_a_function_and_its_signature_are_one_unit() -> None:
+    source = (
+        "module M where\n\n-- | Says.\nf :: Int -> Int\nf 0 = 1\n-- between\nf n = n * g (n - 1)\n"
+        "  where\n    g = f\n\nh x = f x\n"
+    )
+    unit = only(source, "f", "haskell")
+    assert unit.passage.signature == "f :: Int -> Int"
+    assert unit.passage.documentation == "Says."
+    assert span_text(source, unit).startswith("-- | Says.\nf ::")
+    assert span_text(source, unit).endswith("g = f")
+    assert unit.passage.body.startswith("f 0 = 1")
+
+
+def test_clauses_of_one_arity_are_one_function() -> None:
+    source = (
+        'defmodule M do\n  @doc "Gets."\n  def get(x), do: get(x, 1)\n\n  @doc """\n  Gets more.\n  """\n'
+        "  @spec get(integer, integer) :: integer\n  def get(0, _), do: 0\n"
+        "  def get(x, y) when x > y do\n    x\n  end\nend\n"
+    )
+    first, second = [unit for unit in units_of(source, "elixir") if unit.passage.name == "get"]
+    assert (first.passage.documentation, second.passage.documentation) == ("Gets.", "Gets more.")
+    assert first.passage.signature == "def get(x)"
+    assert span_text(source, first) == '@doc "Gets."\n  def get(x), do: get(x, 1)'
+    assert span_text(source, second).startswith('@doc """')
+    assert span_text(source, second).endswith("x\n  end")
+    assert first.passage.container == "M"
+
+
+@pytest.mark.parametrize(
+    ("language", "source", "signature"),
+    [
+        (
+            "typescript",
+            "function f(a: string): A;\nfunction f(a: B): A {\n  return a;\n}\n",
+            "function f(a: string): A",
+        ),
+        (
+            "python",
+            "@overload\ndef f(a: str) -> A: ...\n@typing.overload\ndef f(a: B) -> A: ...\n"
+            "def f(a):\n    'Says.'\n    return a\n",
+            "def f(a: str) -> A",
+        ),
+    ],
+)
+def test_overloads_and_their_implementation_are_one_function(language: str, source: str, signature: str) -> None:
+    unit = only(source, "f", language)
+    assert unit.passage.signature == signature
+    assert "return a" in unit.passage.body
+    assert span_text(source, unit) == source.strip()
+    assert unit.passage.documentation == ("Says." if language == "python" else "")
+
+
+def test_a_property_and_its_setter_are_two() -> None:
+    source = "class C:\n    @property\n    def f(self): return 1\n    @f.setter\n    def f(self, x): pass\n"
+    assert [unit.passage.name for unit in units_of(source)] == ["C", "f", "f"]
+
+
+# --- documentation of other languages
+
+
+@pytest.mark.parametrize(
+    ("language", "source", "expected"),
+    [
+        ("haskell", "{- | Says.\n   More.\n-}\nf x = x\n", "Says.\nMore."),
+        ("haskell", "-- | Says.\n-- More.\nf x = x\n", "Says.\nMore."),
+        ("haskell", "data T = T Int\n  -- ^ Of T.\nf x = x\n", ""),
+        ("lua", "--[[\nSays.\nMore.\n]]\nfunction f() end\n", "Says.\nMore."),
+        ("lua", "--[==[ Says. ]==]\nfunction f() end\n", "Says."),
+        ("lua", "---Says.\n---@param x number\nlocal function f(x) end\n", "Says.\n@param x number"),
+        ("shellscript", "# Says.\n#   f X\nf() { :; }\n", "Says.\nf X"),
+        ("zig", "/// Says.\n/// More.\npub fn f() void {}\n", "Says.\nMore."),
+        ("elixir", '@doc ~S"""\nSays \\n.\n"""\ndef f(x), do: x\n', "Says \\n."),
+        ("elixir", "# Says.\n@doc false\ndef f(x), do: x\n", "Says."),
+        ("swift", "/**\n Says.\n */\n@available(iOS 13, *)\nfunc f() {}\n", "Says."),
+        ("kotlin", "/** Says. */\n@Test\nfun f() {}\n", "Says."),
+        ("scala", "/** Says.\n  * More.\n  */\n@tailrec\ndef f(x: Int) = x\n", "Says.\nMore."),
+        ("cpp", "int x; ///< Of x.\nint f() { return 1; }\n", ""),
+    ],
+)
+def test_documentation_in_every_dress(language: str, source: str, expected: str) -> None:
+    assert only(source, "f", language).passage.documentation == expected
+
+
+# --- what is spoiled by an error stands in a class
+
+
+def test_a_class_survives_a_method_that_does_not_parse() -> None:
+    source = (
+        "class Box {\n    @Test\n    void first() { run(); }\n\n    @Test\n    void broken() { int = ; } }\n\n"
+        "    /** Says. */\n    @Test\n    void second() { go(); }\n}\n"
+    )
+    found = {unit.passage.name: unit for unit in units_of(source, "java")}
+    assert {"Box", "first", "second"} <= set(found)
+    assert found["second"].passage.documentation == "Says."
+    assert found["second"].passage.container in {"Box", ""}
 
 
 # --- code that is being typed: a and what follows are there whatever stands between
