@@ -38,10 +38,16 @@ _EXAMPLES_OF = re.compile(
 )
 _ALIASES = {
     "js": "javascript", "jsx": "javascriptreact", "ts": "typescript", "tsx": "typescriptreact", "py": "python",
-    "c++": "cpp", "c#": "csharp", "cs": "csharp", "golang": "go", "rb": "ruby", "rs": "rust", "kt": "kotlin",
-    "sh": "shellscript", "bash": "shellscript", "shell": "shellscript", "hs": "haskell", "ex": "elixir",
+    "c++": "cpp", "c#": "csharp", "cs": "csharp", "golang": "go", "rb": "ruby", "rs": "rust", "bash": "shellscript",
+    "sh": "shellscript", "shell": "shellscript", "zsh": "shellscript", "ex": "elixir", "hs": "haskell", "kt": "kotlin",
+    "notebook": "jupyter", "ipynb": "jupyter", "proto": "proto3", "vim": "viml", "objc": "objective-c",
+    "make": "makefile",
 }  # fmt: skip
-_FAMILIES = {"javascript": ("javascript", "javascriptreact"), "typescript": ("typescript", "typescriptreact")}
+_FAMILIES = {
+    "javascript": ("javascript", "javascriptreact"),
+    "typescript": ("typescript", "typescriptreact"),
+    "python": ("python", "jupyter"),
+}
 _KINDS = {
     **{kind.name.lower(): (kind,) for kind in Kind},
     **dict.fromkeys(("fn", "func", "def", "fun", "sub"), (Kind.FUNCTION, Kind.METHOD)),

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from server import config
 from server.index.columns import FileEntry, unpack
 from server.index.lexical import LEXICAL_VERSION
+from server.index.units import UNITS_VERSION
 from server.types import FileStamp
 
 FORMAT_VERSION = 3
@@ -55,7 +56,11 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._path = folder / "index.db"
-        self._expected = {"format": str(FORMAT_VERSION), "lexical": str(LEXICAL_VERSION)}
+        self._expected = {
+            "format": str(FORMAT_VERSION),
+            "lexical": str(LEXICAL_VERSION),
+            "units": str(UNITS_VERSION),
+        }
         self._lock = FileLock(folder / LOCK_FILE, thread_local=False)
         self._version = self._inode = 0
         self.trouble: str | None = None

@@ -97,7 +97,7 @@ def test_damaged_files_are_rebuilt(root: Path, tmp_path: Path, victim: str, dama
 def test_an_index_of_another_format_is_rebuilt(root: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     expected = compacted(root, data)
-    for key, value in (("format", str(FORMAT_VERSION + 1)), ("lexical", "0")):
+    for key, value in (("format", str(FORMAT_VERSION + 1)), ("lexical", "0"), ("units", "0")):
         with sqlite3.connect(home_of(data, str(root)) / "index.db") as db:
             db.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
         db.close()
