@@ -61,13 +61,13 @@ def twins(
     snapshot: Snapshot, path: str, language: str, data: bytes, opened: bytes, token: CancelToken
 ) -> Iterator[tuple[Unit, Hit]]:
     """Yield the functions of a file (absolute path) that were not in it when it was opened, each with its twin."""
-    from server.index import clones, rank  # noqa: PLC0415
+    from server.index import clones, flags  # noqa: PLC0415
     from server.index.extract import extract  # noqa: PLC0415
     from server.index.languages import LANGUAGES, language_of  # noqa: PLC0415
 
     place = snapshot.locate(path)
     language = language_of(path, data[:8000]) or language
-    if place is None or language not in LANGUAGES or rank.is_test_path(place[1]):
+    if place is None or language not in LANGUAGES or flags.path_class(place[1])[0]:
         return
     before = {opened[unit.span.start : unit.span.end].strip() for unit in extract(opened, language, path)}
     looked_at = 0
@@ -91,7 +91,7 @@ def nearest_twin(
     snapshot: Snapshot, asked: Similar, passage: Passage, shape: clones.Shape, token: CancelToken
 ) -> Hit | None:
     """Return the function that most nearly equals the one asked about, if any nearly does."""
-    from server.index import clones, rank  # noqa: PLC0415
+    from server.index import clones, flags  # noqa: PLC0415
 
     try:
         near = snapshot.similar(asked, token).hits
@@ -99,7 +99,7 @@ def nearest_twin(
         return None  # not indexed yet: the next pull finds it
     best, closest = None, 0.0
     for hit in near:
-        if hit.similarity < LEAST_SIMILARITY or hit.kind not in _FUNCTIONS or rank.is_test_path(hit.path):
+        if hit.similarity < LEAST_SIMILARITY or hit.kind not in _FUNCTIONS or flags.path_class(hit.path)[0]:
             continue
         if hit.name == passage.name and hit.container != passage.container:
             continue  # several implementations of one interface are meant to be alike
