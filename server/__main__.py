@@ -53,8 +53,29 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--log", metavar="FILE", help="also write a log there, one JSON object a line")
 
     index = commands.add_parser("index", help="index a folder; editors use the same index")
-    index.add_argument("folder", nargs="?", metavar="DIR", help="default: the current folder")
+    index.add_argument("folders", nargs="*", metavar="DIR", help="default: the current folder")
+    index.add_argument("--list", metavar="FILE", help="one more folder a line; - reads standard input")
+    index.add_argument(
+        "--on", metavar="WHERE", help="only compute the vectors, for all folders: auto, inline, local, or a Ray cluster"
+    )
+    index.add_argument("--export", metavar="DIR", help="with --on: also write all vectors to a file there")
     index.add_argument("--json", action="store_true", help="print the outcome as JSON")
+
+    reindex = commands.add_parser("reindex", help="compute what the encoder in your settings lacks, also elsewhere")
+    reindex.add_argument("folder", nargs="?", metavar="DIR", help="default: the index around the current folder")
+    reindex.add_argument(
+        "--on",
+        default="auto",
+        metavar="WHERE",
+        help="auto, inline, local, or a Ray cluster: host:port, ray://host:port",
+    )
+    reindex.add_argument("--all", action="store_true", help="also look at files that did not change")
+    reindex.add_argument("--json", action="store_true", help="print the outcome as JSON")
+
+    vectors = commands.add_parser("vectors", help="share the vectors of the encoder in your settings as a file")
+    vectors.add_argument("action", choices=("export", "import"))
+    vectors.add_argument("place", metavar="PLACE", help="a folder; import also takes a file")
+    vectors.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
     search = commands.add_parser("search", help="find code by what it does")
     search.add_argument("query", nargs="*", help="words, code or an identifier; lang: kind: path: -path: filter")

@@ -58,6 +58,31 @@ def progress() -> Iterator[Callable[[FolderStatus], None]]:
         yield show
 
 
+@contextlib.contextmanager
+def job() -> Iterator[Callable[[str, float | None], None]]:
+    """Show how far a job is, on stderr where a person looks; nothing elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _message, _share: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("Beginning", total=None)
+
+        def show(message: str, share: float | None) -> None:
+            bar.update(task, description=message, total=None if share is None else 1.0, completed=share or 0.0)
+
+        yield show
+
+
+def outcome(ok: bool, message: str, as_json: bool) -> None:
+    """Show how a job ended."""
+    if as_json:
+        _write({"ok": ok, "message": message})
+    else:
+        Console(highlight=False, soft_wrap=True, markup=False).print(message)
+
+
 def note(message: str) -> None:
     """Tell the user on stderr what is going on."""
     Console(stderr=True, highlight=False, markup=False).print(Text(message, "dim"), soft_wrap=True)

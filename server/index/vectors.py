@@ -111,6 +111,12 @@ class VectorStore:
         """Return which of some keys have a vector."""
         return {key for key, _ in self._select(keys)}
 
+    def keys(self) -> list[bytes]:
+        """Return the keys of all vectors on disk, in order."""
+        if self._db is None:
+            return []
+        return [key for (key,) in self._db.execute("SELECT key FROM vectors ORDER BY key")]
+
     def rows(self, keys: Sequence[bytes]) -> Vectors:
         """Return an (n, dimensions) array; the rows of unknown keys are zeros."""
         places: dict[bytes, list[int]] = {}

@@ -19,7 +19,9 @@ RANKS = (
     {"server.spaces"},
     {"server.engine", "server.jobs"},
     {"server.reindex"},
-    {"server.lsp", "server.commands", "server.report"},
+    {"server.report"},
+    {"server.bulk"},
+    {"server.lsp", "server.commands"},
     {"server.__main__"},
 )
 """From the bottom up; a module imports only from its own rank and below."""
