@@ -115,7 +115,7 @@ class RemoteEncoder:
         vector: Vectors = protocol.unpack_rows(self._ask(Encode(0, text), token), self.dimensions)[0]
         return vector
 
-    def explain(self, text: str, vector: Vectors) -> list[tuple[str, float]]:
+    def explain(self, asked: str | Passage, vector: Vectors) -> list[tuple[str, float]]:
         """Return nothing: the child has no words to divide a cosine among."""
         return []
 

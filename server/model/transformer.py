@@ -96,7 +96,7 @@ class TransformerEncoder:
             self._model.encode_query(text[: self._longest], show_progress_bar=False, normalize_embeddings=True)
         )
 
-    def explain(self, text: str, vector: Vectors) -> list[tuple[str, float]]:
+    def explain(self, asked: str | Passage, vector: Vectors) -> list[tuple[str, float]]:
         """Return nothing: a transformer's cosine is not a sum over words."""
         return []
 
