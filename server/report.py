@@ -134,7 +134,7 @@ def hits(result: SearchResult) -> None:
         console.print(
             Text.assemble(
                 f"{number:3}  ", (f"{hit.score:.2f}  ", "cyan"), (_plain(name), "bold"), f"  {hit.kind.name.lower()}  ",
-                (_place(hit), "blue"),
+                (_place(hit), "blue"), (f"  and {hit.copies} more like it" if hit.copies else "", "dim"),
             )
         )  # fmt: skip
         line = hit.detail or hit.signature
@@ -165,8 +165,15 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "score": hit.score,
         "similarity": hit.similarity,
     }
+    if hit.copies:
+        found["copies"] = hit.copies
     if hit.why:
-        terms = [{"term": term.term, "weight": round(term.weight, 6)} for term in hit.why.terms]
+        terms = [
+            {"term": term.term, "weight": round(term.weight, 6)}
+            | {"dense": round(term.dense, 6), "lexical": round(term.lexical, 6)}
+            | ({"line": term.span.start_row + 1} if term.span else {})
+            for term in hit.why.terms
+        ]
         found["why"] = {"dense": hit.why.dense, "lexical": hit.why.lexical, "terms": terms}
     return found
 

@@ -347,12 +347,22 @@ def hit(found: ours.Hit, read: Read, view: View) -> protocol.Hit:
         language_id=found.language,
         score=float(found.score),
         similarity=float(found.similarity),
-        why=None if found.why is None else _why(found.why),
+        why=None if found.why is None else _why(found.why, lambda span: to_range(span, text, view.encoding, shows_bom)),
+        copies=found.copies or None,
     )
 
 
-def _why(why: ours.Why) -> protocol.Why:
-    terms = [protocol.Term(each.term, float(each.weight)) for each in why.terms]
+def _why(why: ours.Why, to_wire: Callable[[ours.Span], types.Range]) -> protocol.Why:
+    terms = [
+        protocol.Term(
+            each.term,
+            float(each.weight),
+            None if each.span is None else to_wire(each.span),
+            float(each.dense),
+            float(each.lexical),
+        )
+        for each in why.terms
+    ]
     return protocol.Why(float(why.dense), float(why.lexical), terms)
 
 

@@ -38,11 +38,17 @@ from server.types import CancelToken, Encoder, Json, Query
 FIELD_WEIGHTS = {"name": 4.0, "file": 2.0, "path": 1.0, "container": 1.5, "signature": 1.0, "documentation": 2.0, "body": 1.0}
 SATURATION, LENGTH = 1.2, 0.5
 """Of BM25F."""
-DEMOTION = 0.3
-"""Of a hit for each better one in its file."""
+DEMOTION = 0.5
+"""Of a hit for each better one in its file; RESULTS.md has what others are worth."""
 RIDGE = 0.05
 """Weight of the squares of the weights (of features with deviation 1)."""
 _STEPS, _RATE = 300, 0.05
+AT_MOST = {
+    "not_test": -4.0, "not_example": -4.0, "is_test": -1.0, "is_example": -1.0, "is_foreign": -1.0, "is_declaration": -0.5,
+    "is_stub": -0.5, "is_deprecated": -0.3,
+}  # fmt: skip
+"""Weights that are no greater than this on the logistic scale, whatever was learned: no question of the development set
+asks for tests or examples, and few of its repositories have them, vendored or declaring code."""
 _AGAINST = frozenset(("foreign_name", *GROUPS["prior"]))
 _FREE = frozenset((*GROUPS["kind"], *GROUPS["size"]))
 """Features whose sign only the data knows."""
@@ -123,7 +129,7 @@ def fit(examples: Examples, columns: Sequence[str] = NAMES, ridge: float = RIDGE
         moved = mean / (1.0 - 0.9 ** (step + 1)) / (np.sqrt(square / (1.0 - 0.999 ** (step + 1))) + 1e-9)
         weights -= pace * moved
         weights[weights * signs < 0] = 0.0
-    return _calibrated(examples, np.where(kept, weights / deviation, 0.0))
+    return _calibrated(examples, np.where(kept, weights / deviation, 0.0), kept)
 
 
 def doubting(ranker: Ranker, examples: Examples, foreign: Examples) -> Ranker:
@@ -324,12 +330,14 @@ def _softmax(values: Column, group_of: npt.NDArray[np.int64], groups: int) -> Co
     return raised / np.bincount(group_of, raised, groups)[group_of]
 
 
-def _calibrated(examples: Examples, weights: Column) -> Ranker:
+def _calibrated(examples: Examples, weights: Column, kept: npt.NDArray[np.bool_]) -> Ranker:
     """Scale the weights so that a score is the chance that the unit's file answers (Platt 1999)."""
     starts, _, relevant = _files(examples)
     scores = np.maximum.reduceat(np.concatenate(examples.matrices) @ weights, starts)
     slope, bias = _logistic(scores[:, None], relevant, np.full(len(scores), 1.0 / len(scores)))
-    return replace(untrained(), weights=weights * slope, bias=float(bias))
+    limits = np.array([AT_MOST.get(name, np.inf) for name in NAMES])
+    limits[~kept] = np.inf
+    return replace(untrained(), weights=np.minimum(weights * slope, limits), bias=float(bias))
 
 
 def _logistic(columns: Column, truth: Column, share: Column) -> Column:
