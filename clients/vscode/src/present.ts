@@ -41,14 +41,11 @@ export function notableTerms(hit: Hit): Term[] {
     return terms.filter((each) => each.weight >= NOTABLE * (terms[0]?.weight ?? 0));
 }
 
-/** Return where the words that carried a hit stand in its definition. */
-export function wordRanges(document: vscode.TextDocument, hit: Hit): vscode.Range[] {
-    const target = document.validateRange(rangeOf(hit.targetRange));
+/** Return where the words that carried a hit stand in a text, as offsets; they do not overlap. */
+export function wordsIn(text: string, hit: Hit): [start: number, end: number][] {
     const words = notableTerms(hit).map((each) => each.term.replace(/[^\p{L}\p{N}_]/gu, "\\$&"));
-    const matches = words.length ? document.getText(target).matchAll(new RegExp(words.join("|"), "giu")) : [];
-    const start = document.offsetAt(target.start);
-    const place = (offset: number): vscode.Position => document.positionAt(start + offset);
-    return Array.from(matches, (each) => new vscode.Range(place(each.index), place(each.index + each[0].length)));
+    const matches = words.length ? text.matchAll(new RegExp(words.join("|"), "giu")) : [];
+    return Array.from(matches, (each) => [each.index, each.index + each[0].length]);
 }
 
 export function markdown(title: string, hits: readonly Hit[]): string {

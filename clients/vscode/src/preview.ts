@@ -1,7 +1,7 @@
 // Shows a hit in the editor while the user is still choosing, and the way back.
 import * as vscode from "vscode";
 
-import { rangeOf, uriOf, wordRanges } from "./present";
+import { rangeOf, uriOf, wordsIn } from "./present";
 import type { Hit } from "./protocol";
 
 interface Place {
@@ -47,8 +47,15 @@ export class Preview {
             this.plain();
             this.shown = editor;
             if (turn === this.turn) {
-                editor.setDecorations(this.whole, [rangeOf(hit.targetRange)]);
-                editor.setDecorations(this.words, wordRanges(document, hit));
+                const target = document.validateRange(rangeOf(hit.targetRange));
+                const start = document.offsetAt(target.start);
+                const place = (offset: number): vscode.Position => document.positionAt(start + offset);
+                const words = wordsIn(document.getText(target), hit);
+                editor.setDecorations(this.whole, [target]);
+                editor.setDecorations(
+                    this.words,
+                    words.map(([from, to]) => new vscode.Range(place(from), place(to))),
+                );
             }
         }
     }

@@ -1,7 +1,7 @@
 // The results view: what was found, grouped by file, for as long as the user needs it.
 import * as vscode from "vscode";
 
-import { bar, dedent, iconOf, markdown, notableTerms, placeOf, rangeOf, summary, uriOf } from "./present";
+import { bar, dedent, iconOf, markdown, notableTerms, placeOf, rangeOf, summary, uriOf, wordsIn } from "./present";
 import type { Hit, SearchResult } from "./protocol";
 import { messageOf } from "./server";
 
@@ -147,7 +147,7 @@ export class Results implements vscode.TreeDataProvider<Node> {
         const { hit } = node;
         const icon = iconOf(hit);
         const state = vscode.TreeItemCollapsibleState[hit.why ? "Collapsed" : "None"];
-        const item = new vscode.TreeItem({ label: hit.name, highlights: highlights(hit) }, state);
+        const item = new vscode.TreeItem({ label: hit.name, highlights: wordsIn(hit.name, hit) }, state);
         item.description = [bar(hit.score), hit.containerName, summary(hit)].filter(Boolean).join("  ");
         item.iconPath = new vscode.ThemeIcon(icon, new vscode.ThemeColor(`symbolIcon.${icon.slice(7)}Foreground`));
         const tooltip = new vscode.MarkdownString().appendCodeblock(hit.signature ?? hit.name, hit.languageId);
@@ -172,10 +172,4 @@ function messageFor({ title, result }: Listing): string {
     const missing = result.isIncomplete ? " Still indexing: the list is incomplete, search again later." : "";
     const weak = result.lowConfidence ? " Nothing matches well; these are the nearest." : "";
     return `${title}: ${count}.${missing}${weak}`;
-}
-
-function highlights(hit: Hit): [number, number][] {
-    const name = hit.name.toLowerCase();
-    const starts = notableTerms(hit).map(({ term }): [number, number] => [name.indexOf(term), term.length]);
-    return starts.filter(([start]) => start >= 0).map(([start, length]) => [start, start + length]);
 }

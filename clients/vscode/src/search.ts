@@ -83,7 +83,7 @@ export class Search {
     pin(): void {
         if (this.found) {
             const { query, result } = this.found;
-            this.remember(query);
+            this.remember();
             this.pick?.hide();
             void this.results.show({ title: query, result, ask: (token) => this.ask(query, token) });
         }
@@ -172,7 +172,9 @@ export class Search {
             const hit = active !== this.pick.items.find((item) => item.hit) ? active?.hit : undefined;
             this.pick.items = items;
             const same = items.find((item) => hit && item.hit && placeOf(item.hit) === placeOf(hit));
-            this.pick.activeItems = same && isSameQuestion ? [same] : this.pick.activeItems;
+            if (same && isSameQuestion) {
+                this.pick.activeItems = [same];
+            }
         }
     }
 
@@ -187,7 +189,7 @@ export class Search {
 
     private async accept(item: Item | undefined, options: vscode.TextDocumentShowOptions = {}): Promise<void> {
         if (item?.hit && this.pick) {
-            this.remember(this.found?.query ?? this.pick.value);
+            this.remember();
             const pick = this.pick;
             this.pick = undefined; // so that hiding leads nowhere
             pick.hide();
@@ -219,7 +221,8 @@ export class Search {
         return this.memory.get<string[]>(HISTORY, []);
     }
 
-    private remember(query: string): void {
+    private remember(): void {
+        const query = this.pick?.value ?? "";
         const others = this.history().filter((each) => each !== query);
         void this.memory.update(HISTORY, [query, ...others].slice(0, HISTORY_LENGTH));
     }

