@@ -13,6 +13,8 @@ const CODE = join(EDITOR, "node_modules/code-server/out/node/entry.js");
 /** Limits are generous: they end a hang, they measure nothing. */
 export const LIMIT = Number(process.env.SEXTANT_TEST_LIMIT ?? 60) * 1000;
 
+const SHORT = LIMIT / 20;
+
 export const QUIET = {
     "chat.disableAIFeatures": true,
     "workbench.startupEditor": "none",
@@ -68,14 +70,14 @@ export class Editor {
         }
     }
 
-    async open(folder) {
-        await this.page.goto(`${this.url}/?folder=${encodeURIComponent(folder)}`);
-        await this.shown();
-    }
-
-    async shown() {
-        await this.page.locator(".monaco-workbench .part.statusbar").waitFor();
-        await this.page.locator(".explorer-folders-view .monaco-list-row").first().waitFor();
+    /** Open a folder or a .code-workspace file, again if the editor comes up without it (a busy machine). */
+    async open(path) {
+        const kind = path.endsWith(".code-workspace") ? "workspace" : "folder";
+        await until(`${path} is open`, async () => {
+            await this.page.goto(`${this.url}/?${kind}=${encodeURIComponent(path)}`);
+            const files = this.page.locator(".explorer-folders-view .monaco-list-row").first();
+            return files.waitFor({ timeout: LIMIT / 3 }).then(() => true, () => false);
+        });
     }
 
     /** Run a command by its title in the palette. */
@@ -84,17 +86,16 @@ export class Editor {
         await this.accept(title);
     }
 
-    async palette(text) {
-        await this.summon("F1", "Type the name of a command to run");
-        await this.input().fill(`>${text}`);
+    palette(text) {
+        return this.summon("F1", "Type the name of a command to run", `>${text}`);
     }
 
-    /** Press a key until the quick input it opens is there: one that is just closing swallows keys. */
-    async summon(key, placeholder) {
+    /** Press a key until the quick input it opens takes the text: one that is just closing swallows both. */
+    async summon(key, placeholder, text) {
+        const input = this.page.locator(`.quick-input-widget:visible input[placeholder^="${placeholder}"]`);
         await until(`${key} works`, async () => {
             await this.page.keyboard.press(key);
-            const input = this.page.locator(`.quick-input-widget:visible input[placeholder^="${placeholder}"]`);
-            return input.waitFor({ timeout: LIMIT / 10 }).then(() => true, () => false);
+            return input.fill(text, { timeout: SHORT }).then(() => true, () => false);
         });
     }
 
@@ -116,8 +117,7 @@ export class Editor {
 
     /** Open a file of the workspace and put the cursor on a line. */
     async file(path, line = 1) {
-        await this.summon("Control+KeyP", "Search files by name");
-        await this.input().fill(`${path}:${line}`);
+        await this.summon("Control+KeyP", "Search files by name", `${path}:${line}`);
         await this.accept(path.split("/").at(-1));
         await this.page.locator(`.tab.active[data-resource-name="${path.split("/").at(-1)}"]`).waitFor();
         await until("the cursor is there", async () => (await this.cursor()).line === line);

@@ -222,8 +222,7 @@ test("all folders of a workspace are searched", async () => {
     mkdirSync(join(HOME, "other"), { recursive: true });
     writeFileSync(join(HOME, "other/garden.py"), 'def prune_roses(bushes):\n    """Cut the roses back in spring."""\n    return [bush.cut() for bush in bushes]\n');
     writeFileSync(file, JSON.stringify({ folders: [{ path: WORKSPACE }, { path: join(HOME, "other") }] }));
-    await page.goto(`${editor.url}/?workspace=${encodeURIComponent(file)}`);
-    await editor.shown();
+    await editor.open(file);
     await editor.file("garden.py");
     await ready();
     await ask("cut roses back");
@@ -282,7 +281,7 @@ async function search() {
 
 async function ask(question) {
     await search();
-    await page.keyboard.type(question, { delay: 10 });
+    await page.keyboard.type(question, { delay: 20 });
     await until("the question is typed", async () => (await editor.input().inputValue()) === question);
 }
 
