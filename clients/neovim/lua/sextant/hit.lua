@@ -23,8 +23,8 @@ local M = {}
 ---@alias sextant.Chunk { [1]: string, [2]: string } text and highlight group
 
 -- stylua: ignore
-local links = { Function = 'Function', Type = 'Type', Module = 'Include', Name = 'Normal', Container = 'Comment',
-  Path = 'Directory', Score = 'Number', Detail = 'Comment', Match = 'Search', Target = 'CursorLine', Notice = 'WarningMsg',
+local links = { Function = 'Function', Type = 'Type', Module = 'Include', Name = 'Identifier', Container = 'Comment',
+  Path = 'Directory', Score = 'Number', Detail = 'Comment', Match = 'Search', Target = 'CursorLineNr', Notice = 'WarningMsg',
   Error = 'ErrorMsg', Prompt = 'Title', Border = 'FloatBorder' }
 for name, link in pairs(links) do
   vim.api.nvim_set_hl(0, 'Sextant' .. name, { link = link, default = true })
@@ -134,8 +134,9 @@ end
 ---@return fun(): integer?, integer? # byte columns
 local function matches(line, hit)
   return coroutine.wrap(function()
-    for _, each in ipairs(hit.why and hit.why.terms or {}) do
-      local term = each.term:lower()
+    local terms = hit.why and hit.why.terms or {}
+    for _, each in ipairs(terms) do
+      local term = each.weight > terms[1].weight / 4 and each.term:lower() or '\n'
       local stem = term:gsub('ies$', 'y'):gsub('ing$', ''):gsub('e?[sd]$', '')
       local from, to = 1, 0
       while from do
@@ -163,7 +164,7 @@ function M.preview(buf, win, hit)
   end
   vim.api.nvim_buf_clear_namespace(buf, namespace, 0, -1)
   for row = range.start.line, math.min(range['end'].line, #lines - 1) do
-    vim.api.nvim_buf_set_extmark(buf, namespace, row, 0, { line_hl_group = 'SextantTarget' })
+    vim.api.nvim_buf_set_extmark(buf, namespace, row, 0, { number_hl_group = 'SextantTarget' })
     for from, to in matches(lines[row + 1], hit) do
       local mark = { end_col = to, hl_group = 'SextantMatch', priority = 200 }
       vim.api.nvim_buf_set_extmark(buf, namespace, row, from, mark)

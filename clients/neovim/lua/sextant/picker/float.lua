@@ -119,7 +119,7 @@ return function(question)
     vim.bo[bufs[name]].bufhidden = 'wipe'
     wins[name] = api.nvim_open_win(bufs[name], name == 'prompt', place)
     vim.wo[wins[name]].wrap = false
-    vim.wo[wins[name]].winhighlight = 'NormalFloat:Normal,FloatBorder:SextantBorder'
+    vim.wo[wins[name]].winhighlight = 'FloatBorder:SextantBorder'
   end
   vim.bo[bufs.prompt].filetype = 'sextant'
   vim.wo[wins.prompt].statuscolumn = '%#SextantPrompt# ❯ '
