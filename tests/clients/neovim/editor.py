@@ -18,7 +18,7 @@ from tests.clients.neovim import tools
 from tests.e2e.raw import REPOSITORY
 
 PLUGIN = REPOSITORY / "clients" / "neovim"
-PATIENCE = 60.0
+PATIENCE = 15.0
 T = TypeVar("T")
 
 
@@ -55,10 +55,11 @@ class Editor:
         self._sockets = Path(tempfile.mkdtemp(prefix="sx"))
         socket = self._sockets / "nvim"
         own = {f"XDG_{name}_HOME": str(home / name.lower()) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
-        own |= {"SEXTANT_DATA_DIR": str(home / "index"), "PYTHONPATH": str(REPOSITORY), "HOME": str(home)}
+        own |= {"PYTHONPATH": str(REPOSITORY), "HOME": str(home)}
         own |= {**program.environment, **(environment or {})}
         runtime = [part for plugin in plugins for part in ("--cmd", f"set rtp^={plugin}")]
-        command = [*program.command, "--headless", "-u", str(home / "init.lua"), *runtime, "--listen", str(socket), *files]
+        command = [*program.command, "--headless", "--cmd", "set columns=160 lines=50", "-u", str(home / "init.lua"), *runtime]
+        command += ["--listen", str(socket), *files]
         self._process = subprocess.Popen(
             command, cwd=folder, env={**os.environ, **own}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
@@ -91,19 +92,19 @@ class Editor:
     def messages(self) -> str:
         return str(self.nvim.command_output("messages"))
 
-    def wait_ready(self) -> None:
-        """Wait until a server answers for the current buffer and has indexed everything."""
+    def wait_ready(self, folders: int = 1) -> None:
+        """Wait until the current buffer's server has indexed this many folders."""
         ready = """
-            local client = vim.lsp.get_clients({ name = 'sextant' })[1]
+            local client = vim.lsp.get_clients({ name = 'sextant', bufnr = 0 })[1]
             if not client then return false end
-            local answer = require('sextant.client').call(client, 'request_sync', 'sextant/indexStatus', {}, 20000, 0)
+            local answer = require('sextant.client').call(client, 'request_sync', 'sextant/indexStatus', nil, 20000, 0)
             if not answer or not answer.result then return false end
             for _, folder in ipairs(answer.result.folders) do
               if folder.state ~= 'ready' or folder.pendingFiles > 0 then return false end
             end
-            return #answer.result.folders > 0
+            return #answer.result.folders
         """
-        until(lambda: self.lua(ready), "a ready index")
+        until(lambda: self.lua(ready) == folders, "a ready index")
 
     def floats(self) -> dict[str, list[str]]:
         """The texts of the floating windows by their titles, the prompt's and the list's first."""
