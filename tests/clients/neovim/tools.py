@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ MIRROR = "http://deb.debian.org/debian"
 
 SUITES = {
     # The stable release holds Neovim 0.10; the moving one a current Neovim and Telescope.
-    "trixie": ["neovim", "tmux", "lua-check"],
+    "trixie": ["neovim", "tmux", "fzf", "lua-check"],
     "sid": ["neovim", "neovim-telescope", "neovim-plenary"],
 }
 
@@ -136,6 +137,20 @@ def neovim(name: str) -> Program:
 def tmux() -> Program:
     found = shutil.which("tmux")
     return Program([found]) if found else _unpacked(suite("trixie"), "tmux")
+
+
+@cache
+def fzf() -> Program:
+    found = shutil.which("fzf")
+    if found:
+        return Program([found])
+    program = _unpacked(suite("trixie"), "fzf")
+    # Others start it by its name.
+    script = CACHE / "bin" / "fzf"
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_text(f'#!/bin/sh\nexec {shlex.join(program.command)} "$@"\n')
+    script.chmod(0o755)
+    return Program([str(script)])
 
 
 @cache

@@ -4,8 +4,6 @@ local config = require('sextant.config')
 local M = {}
 local modern = vim.fn.has('nvim-0.11') == 1
 local unanswered = vim.defaulttable() ---@type table<integer, table<function, true>> callbacks by client
-local started = {} ---@type table<string, integer> clients by root, ready or not
-
 ---@type table<integer, { work: table<string|integer, table>, health: table }> by client
 M.state = vim.defaulttable()
 
@@ -27,41 +25,38 @@ function M.config() return modern and vim.lsp.config.sextant or config.lsp() end
 function M.of(buf)
   local own = vim.lsp.get_clients({ name = 'sextant', bufnr = buf })[1]
   local root = not own and config.root(buf)
-  for _, client in ipairs(root and vim.lsp.get_clients({ name = 'sextant' }) or {}) do
-    for _, folder in ipairs(client.workspace_folders or {}) do
-      if vim.uri_to_fname(folder.uri) == root then return client end
-    end
+  local function serves(client)
+    local function is_root(folder) return vim.uri_to_fname(folder.uri) == root end
+    return vim.iter(client.workspace_folders or {}):any(is_root)
   end
-  return own
+  return own or root and vim.iter(vim.lsp.get_clients({ name = 'sextant' })):find(serves)
 end
 
+--- Start the server of a project; a buffer it knows the language of is attached.
+---@param buf integer
 ---@param root string
 ---@return integer? id, string? problem
-local function start(root)
+local function start(buf, root)
   local wanted = vim.tbl_extend('force', M.config(), { root_dir = root, name = 'sextant' })
+  local attach = vim.bo[buf].buftype == '' and vim.list_contains(config.options.filetypes, vim.bo[buf].filetype)
   local problem = config.missing(wanted.cmd)
-  if problem then return nil, problem end
-  if modern then return vim.lsp.start(wanted, { attach = false }) end
-  local known = vim.lsp.get_client_by_id(started[root] or -1)
-  -- Neovim 0.10 has no other way to start a server without a buffer.
-  if not known or known.is_stopped() then started[root] = vim.lsp.start_client(wanted) end
-  return started[root]
+  local id = not problem and vim.lsp.start(wanted, { bufnr = buf, attach = attach })
+  -- Neovim 0.10 knows no `attach`.
+  if id and not attach then vim.lsp.get_client_by_id(id).attached_buffers[buf] = nil end
+  return id or nil, problem
 end
 
 --- Attach a buffer in Neovim 0.10, where vim.lsp.enable() is missing.
 ---@param buf integer
 function M.attach(buf)
-  if vim.bo[buf].buftype ~= '' or not vim.list_contains(config.options.filetypes, vim.bo[buf].filetype) then return end
-  M.config().root_dir(buf, function(root) vim.lsp.buf_attach_client(buf, start(root) or -1) end)
+  local known = vim.list_contains(config.options.filetypes, vim.bo[buf].filetype)
+  if known then M.config().root_dir(buf, function(root) start(buf, root) end) end
 end
 
 --- Attach every buffer that is open already.
 function M.attach_all()
-  if not modern then
-    vim.tbl_map(M.attach, vim.tbl_filter(vim.api.nvim_buf_is_loaded, vim.api.nvim_list_bufs()))
-  elseif not vim.lsp.is_enabled or vim.lsp.is_enabled('sextant') then
-    vim.lsp.enable('sextant')
-  end
+  if not modern then return vim.cmd('silent! doautoall sextant.attach FileType') end
+  if not vim.lsp.is_enabled or vim.lsp.is_enabled('sextant') then vim.lsp.enable('sextant') end
 end
 
 --- Find or start the client that answers for a buffer, and wait until it is ready.
@@ -71,11 +66,11 @@ local function ready(buf, done)
   local client, root = M.of(buf), config.root(buf)
   if client then return done(client) end
   if not root then return done(nil, 'this belongs to no project; :cd to a folder that is to be searched') end
-  local id, problem = start(root)
+  local id, problem = start(buf, root)
   local function wait()
     local starting = vim.lsp.get_client_by_id(id or -1)
     if starting and not starting.initialized then return vim.defer_fn(wait, 20) end
-    done(starting, problem or 'the server did not start; :Sextant log tells why')
+    done(starting, not starting and (problem or 'the server did not start; :Sextant log tells why') or nil)
   end
   wait()
 end
@@ -83,36 +78,35 @@ end
 --- Ask the server; all unsaved text reaches it first.
 ---@param buf integer on whose behalf
 ---@param method string
----@param params table|fun(client: vim.lsp.Client): table
+---@param params fun(client: vim.lsp.Client): table
 ---@param done fun(err?: { message: string }, result?: any, client?: vim.lsp.Client) never called after a cancel
 ---@return fun() cancel
 function M.request(buf, method, params, done)
-  local over, cancel = false, function() end
+  local over, asked, id = false, nil, nil
   local function finish(...)
+    if asked then unanswered[asked.id][finish] = nil end
     if over then return end
     over = true
     done(...)
   end
   ready(buf, function(client, problem)
-    if over then return end
-    if not client then return finish({ message = problem }) end
-    local offered = vim.tbl_get(client.server_capabilities, 'experimental', 'sextant', 'methods') or {}
-    if not vim.list_contains(offered, method) then
-      return finish({ message = ('this server does not offer %s; a newer one may'):format(method) })
+    local offered = client and vim.tbl_get(client.server_capabilities, 'experimental', 'sextant', 'methods') or {}
+    if client and not vim.list_contains(offered, method) then
+      problem = ('this server does not offer %s; a newer one may'):format(method)
     end
+    if over or problem then return finish({ message = problem }) end
+    asked = client
     unanswered[client.id][finish] = true
     -- Without a buffer Neovim sends the pending changes of all of them first.
-    local asked = type(params) == 'function' and params(client) or params
-    local sent, id = M.call(client, 'request', method, asked, function(err, result)
-      unanswered[client.id][finish] = nil
-      finish(err, result, client)
-    end)
+    local function answered(err, result) finish(err, result, client) end
+    local _, sent = M.call(client, 'request', method, params(client), answered)
     if not sent then return finish({ message = 'the server is going away; try again' }) end
-    cancel = function() M.call(client, 'cancel_request', id) end
+    id = sent
   end)
   return function()
-    if not over then cancel() end
+    if id and not over then M.call(asked, 'cancel_request', id) end
     over = true
+    finish()
   end
 end
 
@@ -122,10 +116,8 @@ function M.cancel_work()
   local count = 0
   for _, client in ipairs(vim.lsp.get_clients({ name = 'sextant' })) do
     for token, work in pairs(M.state[client.id].work) do
-      if work.cancellable then
-        M.call(client, 'notify', 'window/workDoneProgress/cancel', { token = token })
-        count = count + 1
-      end
+      if work.cancellable then M.call(client, 'notify', 'window/workDoneProgress/cancel', { token = token }) end
+      count = count + (work.cancellable and 1 or 0)
     end
   end
   return count
@@ -145,6 +137,13 @@ M.handlers = {
   end,
 }
 
+--- Run a command of a code action in a picker.
+---@param command lsp.Command
+function M.run_command(command)
+  local method = command.command:gsub('%.', '/')
+  require('sextant').ask(method, command.arguments[1])
+end
+
 local crashes = {} ---@type integer[] when, in seconds
 
 --- Start the server again for its buffers when it died, but not for ever.
@@ -153,14 +152,14 @@ function M.on_exit(code, signal, id)
   unanswered[id], M.state[id] = nil, nil
   if vim.v.exiting ~= vim.NIL then return end
   local message = { message = 'the server ended; ask again and it is started anew' }
-  for finish in pairs(lost) do
-    vim.schedule(function() finish(message) end)
-  end
+  vim.schedule(function()
+    vim.iter(pairs(lost)):each(function(finish) finish(message) end)
+  end)
   if code == 143 or (code == 0 and (signal == 0 or signal == 15)) then return end
   table.insert(crashes, os.time())
-  local delay = #crashes > 3 and os.time() - crashes[#crashes - 3] < 60 and -1 or 300 * #crashes
+  local often = #crashes > 3 and os.time() - crashes[#crashes - 3] < 60
   vim.schedule(function()
-    if delay > 0 then return vim.defer_fn(M.attach_all, math.min(delay, 2000)) end
+    if not often then return vim.defer_fn(M.attach_all, 300 * math.min(#crashes, 5)) end
     local text = 'sextant: the server ended four times within a minute and stays down. :Sextant log, then :edit'
     vim.notify(text, vim.log.levels.ERROR)
   end)

@@ -68,6 +68,8 @@ function M.lsp()
     capabilities = capabilities,
     handlers = client.handlers,
     on_exit = client.on_exit,
+    -- Code actions of the server; it would show their hits less well.
+    commands = { ['sextant.search'] = client.run_command, ['sextant.findSimilar'] = client.run_command },
     get_language_id = function(_, filetype) return language_ids[filetype] or filetype end,
     root_dir = function(buf, found)
       local root = M.root(buf)

@@ -69,27 +69,22 @@ local function place(hit, answer)
   local path = vim.uri_to_fname(hit.location.uri)
   for _, folder in ipairs(answer.folders) do
     local root = vim.uri_to_fname(folder.uri)
-    local cut = #answer.folders > 1 and #vim.fs.dirname(root) or #root
-    if vim.startswith(path, root .. '/') then
-      path = path:sub(cut + 2)
-      break
-    end
+    local cut = #(#answer.folders > 1 and vim.fs.dirname(root) or root)
+    if vim.startswith(path, root .. '/') then path = path:sub(cut + 2) end
   end
   return ('%s:%d'):format(path, hit.location.range.start.line + 1)
 end
 
 --- Bring a text to a width in cells: filled up, or cut with an ellipsis, at the front if the end matters more.
 local function fit(text, width, keep_end)
-  local missing = width - vim.api.nvim_strwidth(text)
-  local cut = 0
-  while missing < 0 do
-    cut = cut - missing
-    local rest = vim.fn.strcharpart(text, keep_end and cut + 1 or 0, vim.fn.strchars(text) - cut - 1)
-    missing = width - 1 - vim.api.nvim_strwidth(rest)
-    if missing >= 0 or rest == '' then text = keep_end and '…' .. rest or rest .. '…' end
-    if rest == '' then missing = 0 end
+  local all, fitted = vim.fn.strchars(text), text
+  local length = math.min(all, width)
+  while vim.api.nvim_strwidth(fitted) > width and length > 0 do
+    length = length - 1
+    local part = vim.fn.strcharpart(text, keep_end and all - length or 0, length)
+    fitted = keep_end and '…' .. part or part .. '…'
   end
-  return text .. (' '):rep(missing)
+  return fitted .. (' '):rep(width - vim.api.nvim_strwidth(fitted))
 end
 
 --- Lay hits out in columns: icon, name, container, path:line, score, first sentence of the documentation.
@@ -199,13 +194,10 @@ end
 ---@param title string
 ---@param to 'quickfix'|'loclist'
 function M.list(answer, title, to)
-  local what = { title = title, items = M.items(answer) }
-  if to == 'loclist' then
-    vim.fn.setloclist(0, {}, ' ', what)
-  else
-    vim.fn.setqflist({}, ' ', what)
-  end
-  vim.cmd(to == 'loclist' and 'lopen' or 'botright copen')
+  local what, here = { title = title, items = M.items(answer) }, to == 'loclist'
+  if here then vim.fn.setloclist(0, {}, ' ', what) end
+  if not here then vim.fn.setqflist({}, ' ', what) end
+  vim.cmd(here and 'lopen' or 'botright copen')
 end
 
 --- Go to a hit.

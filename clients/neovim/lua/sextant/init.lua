@@ -72,12 +72,20 @@ function M.search(query, show) answer(require('sextant.question').search(query o
 ---@param show? sextant.Show
 function M.similar(show) answer(require('sextant.question').similar(show and show.lines), show) end
 
+--- Show in the picker what a request finds.
+---@param method 'sextant/search'|'sextant/findSimilar'
+---@param params table
+function M.ask(method, params)
+  local function live(_, words) return method == 'sextant/search' and { query = words } or params end
+  answer(require('sextant.question').new(method, params.query or '', live))
+end
+
 --- Ask for something that is no search, and say what went wrong.
 ---@param method string
 ---@param params? table
 ---@param done fun(result: any)
 local function request(method, params, done)
-  require('sextant.client').request(0, method, params or {}, function(err, result)
+  require('sextant.client').request(0, method, function() return params end, function(err, result)
     if err then return vim.notify('sextant: ' .. err.message, vim.log.levels.ERROR) end
     done(result)
   end)

@@ -22,14 +22,14 @@ end
 ---@param question sextant.Question
 return function(question)
   local origin, group = api.nvim_get_current_win(), api.nvim_create_augroup('sextant.float', {})
-  local answer = { hits = {}, encoding = 'utf-16', folders = {} } ---@type sextant.Answer
-  local selected, closed, timer = 1, false, assert(vim.uv.new_timer())
-  local bufs, wins = {}, {} ---@type table<string, integer>, table<string, integer>
+  local answer, selected, closed, timer = question.nothing, 1, false, assert(vim.uv.new_timer())
+  local bufs, wins, last = {}, {}, nil ---@type table<string, integer>, table<string, integer>, string?
 
   local function title(part, text, highlight)
     local chunks = text and { { (' %s '):format(text), highlight or 'FloatTitle' } } or ''
-    if wins[part] then api.nvim_win_set_config(wins[part], { title = chunks, title_pos = 'left' }) end
+    api.nvim_win_set_config(wins[part], { title = chunks, title_pos = 'left' })
   end
+  local function words() return api.nvim_buf_get_lines(bufs.prompt, 0, 1, false)[1] or '' end
 
   local function close()
     if closed then return end
@@ -45,8 +45,8 @@ return function(question)
   end
 
   local function select(index)
-    selected = index
     local hit = answer.hits[index]
+    selected = index
     if hit then api.nvim_win_set_cursor(wins.list, { index, 0 }) end
     if not wins.preview then return end
     if not hit then api.nvim_buf_set_lines(bufs.preview, 0, -1, false, {}) end
@@ -54,64 +54,59 @@ return function(question)
     title('preview', hit and vim.fn.fnamemodify(vim.uri_to_fname(hit.location.uri), ':~:.'))
   end
 
-  local function words() return api.nvim_buf_get_lines(bufs.prompt, 0, 1, false)[1] or '' end
-
   local function render()
     local rows = hits.rows(answer, api.nvim_win_get_width(wins.list) - 1)
+    api.nvim_buf_set_lines(bufs.list, 0, -1, false, {})
     for i, row in ipairs(rows) do
-      local text, marks = hits.join(row)
-      api.nvim_buf_set_lines(bufs.list, i - 1, i == 1 and -1 or i, false, { ' ' .. text })
-      for _, mark in ipairs(marks) do
-        local to = { end_col = mark[1][2] + 1, hl_group = mark[2] }
-        api.nvim_buf_set_extmark(bufs.list, namespace, i - 1, mark[1][1] + 1, to)
+      local text, marks = hits.join({ { ' ', 'Normal' }, unpack(row) })
+      api.nvim_buf_set_lines(bufs.list, i - 1, i == 1 and 1 or i - 1, false, { text })
+      for _, mark in ipairs(vim.list_slice(marks, 2)) do
+        api.nvim_buf_set_extmark(bufs.list, namespace, i - 1, mark[1][1], { end_col = mark[1][2], hl_group = mark[2] })
       end
     end
-    if #rows == 0 then api.nvim_buf_set_lines(bufs.list, 0, -1, false, {}) end
     vim.wo[wins.list].cursorline = #rows > 0
     local highlight = answer.failed and 'SextantError' or answer.notice and 'SextantNotice'
     title('list', answer.notice or #rows > 0 and ('%d found'):format(#rows) or nil, highlight)
-    api.nvim_buf_clear_namespace(bufs.prompt, namespace, 0, -1)
-    local hint = { virt_text = { { words() == '' and question.hint or '', 'SextantContainer' } } }
+    local hint = { virt_text = { { words() == '' and question.hint or '', 'SextantContainer' } }, id = 1 }
     api.nvim_buf_set_extmark(bufs.prompt, namespace, 0, 0, vim.tbl_extend('error', hint, { virt_text_pos = 'overlay' }))
   end
 
   local function ask()
     if closed then return end
-    local asked = words()
+    local asked, kept = words(), words() == last and selected or 1
+    last = asked
     question:ask(asked, function(new)
       if closed then return end
-      -- An answer to the same words keeps the selection where it was.
-      local index = answer.words == asked and math.min(selected, math.max(#new.hits, 1)) or 1
       answer = vim.tbl_extend('force', new, { words = asked })
       render()
-      select(index)
+      select(math.min(kept, math.max(#new.hits, 1)))
       if new.again then timer:start(700, 0, vim.schedule_wrap(ask)) end
     end)
   end
 
   local function leave(act)
-    return function()
-      local hit, all = answer.hits[selected], answer
-      if not hit then return end
-      close()
-      -- Leaving insert mode moves the cursor; only then may it be placed.
-      vim.schedule(function() act(hit, all) end)
-    end
+    local hit, all = answer.hits[selected], answer
+    if not hit then return end
+    close()
+    -- Leaving insert mode moves the cursor; only then may it be placed.
+    vim.schedule(function() act(hit, all) end)
   end
   local function open(command)
-    return leave(function(hit, all) hits.open(hit, all, command) end)
+    return function()
+      leave(function(hit, all) hits.open(hit, all, command) end)
+    end
   end
   local function list(to)
-    return leave(function(_, all) hits.list(all, ('%s: %s'):format(question.title, all.words), to) end)
+    return function()
+      leave(function(_, all) hits.list(all, ('%s: %s'):format(question.title, all.words), to) end)
+    end
   end
   local function move(by)
     return function() select((selected - 1 + by) % math.max(#answer.hits, 1) + 1) end
   end
   local function scroll(key)
-    return function()
-      local scrolled = function() vim.cmd.normal({ vim.keycode(key), bang = true }) end
-      if wins.preview then api.nvim_win_call(wins.preview, scrolled) end
-    end
+    local function scrolled() vim.cmd.normal({ vim.keycode(key), bang = true }) end
+    return function() api.nvim_win_call(wins.preview or wins.list, scrolled) end
   end
 
   for name, place in pairs(layout()) do
@@ -137,6 +132,7 @@ return function(question)
     vim.keymap.set({ 'i', 'n' }, key, act, { buffer = bufs.prompt, nowait = true })
   end
   local function changed()
+    if words() == last then return end
     question:stop()
     timer:start(30, 0, vim.schedule_wrap(ask))
   end
