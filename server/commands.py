@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from server import report
+from server import doctor, report
 from server.config import data_dir
 from server.engine import Engine
 from server.folder import home_of, settings_of
@@ -35,7 +35,9 @@ class CommandError(Exception):
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a command; return its exit code."""
-    action = {"index": _index, "search": _search, "similar": _similar, "status": _status}[arguments.command]
+    action = {"index": _index, "search": _search, "similar": _similar, "status": _status, "doctor": _doctor}[
+        arguments.command
+    ]
     try:
         return action(arguments)
     except (CommandError, QuestionError, ModelError, OSError, UnicodeError) as problem:
@@ -121,6 +123,11 @@ def _status(arguments: argparse.Namespace) -> int:
         raise CommandError(f"{root} is not indexed yet; run: sextant index {root}")
     report.status(root, home, as_json=arguments.json)
     return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    root, _ = _workspace(arguments.folder)
+    return report.checks(doctor.examine(root, data_dir()), as_json=arguments.json)
 
 
 class _Index:

@@ -17,8 +17,9 @@ RANKS = (
     {"server.cluster"},
     {"server.folder", "server.snapshot"},
     {"server.spaces"},
+    {"server.background"},
     {"server.engine"},
-    {"server.lsp", "server.commands", "server.report"},
+    {"server.lsp", "server.commands", "server.report", "server.doctor"},
     {"server.__main__"},
 )
 """From the bottom up; a module imports only from its own rank and below."""
