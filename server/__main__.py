@@ -91,7 +91,13 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("-C", dest="folder", metavar="DIR", help="default: the index around the current folder")
     status.add_argument("--json", action="store_true")
 
-    train = commands.add_parser("train", help="train the base model (extra: train), or with --ranker the ranker", add_help=False)
+    doctor = commands.add_parser("doctor", help="check the installation and the index, and say what to do")
+    doctor.add_argument("-C", dest="folder", metavar="DIR", help="default: the index around the current folder")
+    doctor.add_argument("--json", action="store_true")
+
+    train = commands.add_parser(
+        "train", help="train the base model (extra: train), or with --ranker the ranker", add_help=False
+    )
     train.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser
 

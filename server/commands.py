@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from server import bulk, report
+from server import bulk, doctor, report
 from server.config import data_dir
 from server.engine import Engine
 from server.folder import home_of
@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         "similar": _similar,
         "status": _status,
         "reindex": _reindex,
+        "doctor": _doctor,
         "vectors": bulk.run_vectors,
     }
     action = actions[arguments.command]
@@ -142,6 +143,11 @@ def _status(arguments: argparse.Namespace) -> int:
         raise CommandError(f"{root} is not indexed yet; run: sextant index {root}")
     report.status(root, home, as_json=arguments.json)
     return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    root, _ = _workspace(arguments.folder)
+    return report.checks(doctor.examine(root, data_dir()), as_json=arguments.json)
 
 
 class _Index:

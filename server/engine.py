@@ -13,15 +13,14 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from server.background import Background, Made
 from server.config import Settings
 from server.folder import Folder
-from server.index.collect import collect, is_due
 from server.index.ignore import IgnoreRules, is_rule_file
 from server.index.ingest import Apart
-from server.index.layers import Folded
 from server.index.store import is_environment
 from server.index.watch import Watch
-from server.process import in_process, release_memory, resident_bytes
+from server.process import release_memory, resident_bytes
 from server.snapshot import Snapshot, locate
 from server.spaces import Spaces
 from server.types import Cancelled, CancelToken, Encoder, FolderStatus, Status
@@ -33,8 +32,6 @@ Work = Generator[None, None, None]
 
 _RETRY = 5.0
 """Seconds after which what failed is tried again: room on the disk, a folder that is back."""
-_COMPACT_RETRY = 60.0
-"""Seconds after which a generation that could not be made is tried again; until then the delta answers."""
 _FOLLOW = 0.5
 """Seconds between two looks at what another process committed to an index."""
 _BACKSTOP = 300.0
@@ -81,9 +78,7 @@ class Engine:
         self._watches: dict[str, Watch] | None = {} if watches else None
         self._again: set[str] = set()
         """Folders whose scan is to be followed by another: something changed behind its back."""
-        self._compacting: set[str] = set()
-        self._compact_after: dict[str, float] = {}
-        """When a folder whose generation could not be made may try again."""
+        self._background = Background(self._post, self._compacted)
         self._spaces = Spaces(data_dir, encoder, self._folders, self.change_spaces)
         self._dirty = True
         self._publish_cost = 0.0
@@ -95,7 +90,6 @@ class Engine:
         self._wanted: dict[str, tuple[str | None, str] | None] = {}
         """The newest text of each document that has not been applied; None for one that was closed."""
         self._tended_at = 0.0
-        self._collects = False
         self._looked_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="sextant-engine", daemon=True)
 
@@ -228,7 +222,7 @@ class Engine:
         with self._idle:
             self._open_posts -= change is not None
             waiting = any(folder.is_scanning for folder in self._folders.values())
-            self._is_working = bool(self._work or self._compacting) or self._dirty or waiting
+            self._is_working = bool(self._work or self._background.is_busy) or self._dirty or waiting
             self._idle.notify_all()
 
     def _patience(self) -> float | None:
@@ -251,21 +245,6 @@ class Engine:
             if folder.is_follower or folder.is_degraded:
                 self._guard(lambda folder=folder: self._tend_folder(folder))  # type: ignore[misc]
 
-    def _collect(self) -> None:
-        """Delete what nobody uses, once a day, in another process."""
-        if self._collects or not is_due(self._data_dir):
-            return
-        self._collects = True
-        given = self._data_dir, self._settings.keep_days, self._settings.max_cache_megabytes * 1_000_000
-
-        def run() -> None:
-            try:
-                in_process(collect, *given)
-            except Exception as problem:
-                _log.warning("unused indexes are not collected: %s", problem)
-
-        threading.Thread(target=run, name="sextant-collect", daemon=True).start()
-
     def _tend_folder(self, folder: Folder) -> None:
         before = folder.status()
         if folder.follow() if folder.is_follower else folder.mend():
@@ -285,9 +264,9 @@ class Engine:
             if root in self._again:
                 self._scan(self._folders[root])
             elif not self._work and self._watches is not None:
-                self._collect()
+                self._background.collect_if_due(self._data_dir, self._settings)
             self._spaces.choose()
-        self._compact_if_due(self._folders[root])
+        self._background.compact_if_due(self._folders[root])
 
     def _scan(self, folder: Folder, restart: bool = False) -> None:
         """Begin a scan, or another after the one under way; `restart` when that one obeys rules of the past."""
@@ -306,46 +285,20 @@ class Engine:
 
     def _compact_all(self) -> None:
         for folder in self._folders.values():
-            self._compact(folder)
+            self._background.compact(folder)
 
-    def _compact_if_due(self, folder: Folder) -> None:
-        if folder.wants_compaction and time.monotonic() > self._compact_after.get(folder.root, 0.0):
-            self._compact(folder)
-
-    def _compact(self, folder: Folder) -> None:
-        """Write a new generation in a thread beside this one, which adopts it when it is done."""
-        root = folder.root
-        if root in self._compacting:
-            return
-        self._compacting.add(root)
-        write = folder.generation_writer()
-
-        def run() -> None:
-            try:
-                made = write()
-            except Exception as problem:
-                failed = problem  # the name of an `except` clause is gone after it
-                self._post(lambda: self._compacted(folder, None, failed))
-            else:
-                self._post(lambda: self._compacted(folder, made, None))
-
-        # A daemon: the process may end in the middle; what it leaves behind is never pointed to.
-        threading.Thread(target=run, name="sextant-compact", daemon=True).start()
-
-    def _compacted(self, folder: Folder, made: str | Folded | None, problem: Exception | None) -> None:
-        root = folder.root
-        self._compacting.discard(root)
+    def _compacted(self, folder: Folder, made: Made) -> None:
         self._dirty = True
-        if problem is not None:
-            _log.warning("%s: no new generation can be made: %s", root, problem)
-            self._compact_after[root] = time.monotonic() + _COMPACT_RETRY
-            if root in self._folders and not is_environment(problem):
-                self._begin_anew(root)  # the database is damaged where only this reads it
-        elif made is not None and self._folders.get(root) is folder:
-            folder.adopt(made)
-            self._publish()  # lets go of what the generation replaces
-            release_memory()
-            self._compact_if_due(folder)  # more may have come meanwhile
+        if self._folders.get(folder.root) is not folder:
+            return
+        if isinstance(made, Exception):
+            if not is_environment(made):
+                self._begin_anew(folder.root)  # the database is damaged where only this reads it
+            return
+        folder.adopt(made)
+        self._publish()  # lets go of what the generation replaces
+        release_memory()
+        self._background.compact_if_due(folder)  # more may have come meanwhile
 
     def _guard(self, action: Callable[[], None]) -> None:
         """Run an action; whatever happens, the engine lives. The only broad catch outside the request handlers."""
@@ -461,7 +414,7 @@ class Engine:
             self._scan(folder, restart=is_rule_file(inner))
         else:
             folder.touch(inner)
-            self._compact_if_due(folder)
+            self._background.compact_if_due(folder)
 
     def _in_folder(self, path: str, action: Callable[[Folder, str], None]) -> None:
         """Do something with a path in the folder it belongs to; paths outside all folders are nobody's."""

@@ -6,7 +6,8 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from server.doctor import Check
+from server.index.collect import size_of
 from server.index.store import peek
 from server.types import FolderStatus, Hit, SearchResult
 
@@ -101,13 +104,19 @@ def indexed(status: FolderStatus, seconds: float, as_json: bool) -> None:
 def status(root: str, home: Path, as_json: bool) -> None:
     """Show what is stored for a folder, without looking at its files."""
     found = peek(home)
-    size = sum(file.stat().st_size for file in home.rglob("*") if file.is_file())
+    sizes = {
+        "bytes": size_of(home),
+        "vectorBytes": size_of(home.parents[1] / "vectors"),
+        "totalBytes": size_of(home.parents[1]),
+    }
     if as_json:
-        _write({"root": root, "index": str(home), "bytes": size, **found})
+        _write({"root": root, "index": str(home), **sizes, **found})
         return
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"folder     {root}")
-    console.print(f"index      {home} ({size / 1e6:.1f} MB)")
+    console.print(f"index      {home} ({sizes['bytes'] / 1e6:.1f} MB)")
+    console.print(f"vectors    {sizes['vectorBytes'] / 1e6:.1f} MB, shared by all folders")
+    console.print(f"all        {sizes['totalBytes'] / 1e6:.1f} MB in {home.parents[1]}")
     console.print(f"format     {found['format']}, encoder {found['encoder'][:12]}")
     console.print(f"units      {found['units']:,}")
     console.print(f"files      {sum(found['languages'].values()):,}")
@@ -115,6 +124,23 @@ def status(root: str, home: Path, as_json: bool) -> None:
         console.print(f"           {count:,} {language}")
     paths: dict[str, list[str]] = found["skippedPaths"]
     _print_skipped(console, {reason: len(names) for reason, names in paths.items()}, paths)
+
+
+def checks(found: Iterable[Check], as_json: bool) -> int:
+    """Show checks as they come; return 1 if one of them found an error."""
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    marks = {"ok": ("ok      ", "green"), "warning": ("warning ", "yellow"), "error": ("error   ", "bold red")}
+    listed, failed = [], False
+    for check in found:
+        failed = failed or check.state == "error"
+        listed.append(asdict(check))
+        if not as_json:
+            console.print(Text.assemble(marks[check.state], f"{check.name}: {_plain(check.message)}"))
+            if check.advice:
+                console.print(Text(f"         {_plain(check.advice)}", "dim"))
+    if as_json:
+        _write({"ok": not failed, "checks": listed})
+    return int(failed)
 
 
 def hits(result: SearchResult) -> None:

@@ -25,6 +25,7 @@ try:
 except ImportError:  # no compiler, or built for another machine: exact search answers the same, only slower
     annoy = None  # type: ignore[assignment]
 
+HAS_TREES = annoy is not None
 ANNOY_MIN_ROWS = 20_000
 """Below, scanning exactly is as fast and finds everything (2 cores, 256 dimensions: 1 ms at 20,000 rows)."""
 ANNOY_TREES = 20
@@ -107,6 +108,30 @@ def read(parent: Path, name: str, fingerprint: str) -> tuple[Segment, int] | Non
         return segment, int(meta["sequence"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def wants_tree(segment: Segment) -> bool:
+    """Tell whether a tree could be had and would pay."""
+    return annoy is not None and segment.near is None and len(segment) >= ANNOY_MIN_ROWS
+
+
+def tree_problem() -> str | None:
+    """Say what is wrong with Annoy here: some builds of it find one neighbour only (spotify/annoy#679)."""
+    if not HAS_TREES:
+        return "Annoy cannot be imported"
+    rows = np.random.default_rng(1).standard_normal((200, 16)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    tree = annoy.AnnoyIndex(16, "angular")
+    tree.set_seed(1)
+    for number, row in enumerate(rows):
+        tree.add_item(number, row)
+    tree.build(10, n_jobs=1)
+    for number, row in enumerate(rows):
+        nearest = set(np.argsort(rows @ row)[-10:].tolist())
+        found = tree.get_nns_by_vector(row, 10, search_k=2_000)
+        if not found or found[0] != number or len(nearest & set(found)) < 9:
+            return "Annoy finds other neighbours than an exact search"
+    return None
 
 
 class _Sizes:

@@ -256,6 +256,8 @@ class FolderLayers:
         """Tell whether the delta has grown past what merging it on each save should cost."""
         if not self.store.is_writer and not self.store.trouble:
             return False  # the process that writes will
+        if not is_bulk and self.store.is_writer and self.is_saved and generation.wants_tree(self._base):
+            return True
         share = COMPACT_SHARE_BULK if is_bulk else COMPACT_SHARE
         return self.delta_units > max(COMPACT_MIN_UNITS, share * len(self._base))
 

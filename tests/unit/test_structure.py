@@ -17,10 +17,11 @@ RANKS = (
     {"server.cluster"},
     {"server.folder", "server.snapshot"},
     {"server.spaces"},
+    {"server.background"},
     {"server.engine", "server.jobs"},
     {"server.reindex"},
     {"server.report"},
-    {"server.bulk"},
+    {"server.bulk", "server.doctor"},
     {"server.lsp", "server.commands"},
     {"server.__main__"},
 )
