@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         streams = take_stdio() if arguments.tcp is None else None
         from server.lsp.server import serve  # noqa: PLC0415
 
-        return serve(streams, arguments.tcp)
+        return serve(streams, arguments.tcp, arguments.log)
     from server import commands  # noqa: PLC0415
 
     return commands.run(arguments)
@@ -36,6 +36,10 @@ def _train(options: list[str]) -> int:
         from server.model.evaluate import main as evaluate  # noqa: PLC0415
 
         return evaluate(options[1:])
+    if options[:1] == ["--ranker"]:
+        from server.model.ranker import main as train_ranker  # noqa: PLC0415
+
+        return train_ranker(options[1:])
     if importlib.util.find_spec("torch") is None:
         sys.stderr.write("sextant: training needs torch; install it with: pip install 'sextant-ls[train]'\n")
         return 2
@@ -55,10 +59,32 @@ def _parser() -> argparse.ArgumentParser:
     transport = serve.add_mutually_exclusive_group()
     transport.add_argument("--stdio", action="store_true", help="over standard input and output (the default)")
     transport.add_argument("--tcp", type=_port, metavar="PORT", help="over TCP on 127.0.0.1, for debugging")
+    serve.add_argument("--log", metavar="FILE", help="also write a log there, one JSON object a line")
 
     index = commands.add_parser("index", help="index a folder; editors use the same index")
-    index.add_argument("folder", nargs="?", metavar="DIR", help="default: the current folder")
+    index.add_argument("folders", nargs="*", metavar="DIR", help="default: the current folder")
+    index.add_argument("--list", metavar="FILE", help="one more folder a line; - reads standard input")
+    index.add_argument(
+        "--on", metavar="WHERE", help="only compute the vectors, for all folders: auto, inline, local, or a Ray cluster"
+    )
+    index.add_argument("--export", metavar="DIR", help="with --on: also write all vectors to a file there")
     index.add_argument("--json", action="store_true", help="print the outcome as JSON")
+
+    reindex = commands.add_parser("reindex", help="compute what the encoder in your settings lacks, also elsewhere")
+    reindex.add_argument("folder", nargs="?", metavar="DIR", help="default: the index around the current folder")
+    reindex.add_argument(
+        "--on",
+        default="auto",
+        metavar="WHERE",
+        help="auto, inline, local, or a Ray cluster: host:port, ray://host:port",
+    )
+    reindex.add_argument("--all", action="store_true", help="also look at files that did not change")
+    reindex.add_argument("--json", action="store_true", help="print the outcome as JSON")
+
+    vectors = commands.add_parser("vectors", help="share the vectors of the encoder in your settings as a file")
+    vectors.add_argument("action", choices=("export", "import"))
+    vectors.add_argument("place", metavar="PLACE", help="a folder; import also takes a file")
+    vectors.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
     search = commands.add_parser("search", help="find code by what it does")
     search.add_argument("query", nargs="*", help="words, code or an identifier; lang: kind: path: -path: filter")
@@ -75,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true")
 
     commands.add_parser(
-        "train", help="train the base model (extra: train), or with --evaluate print how good it is", add_help=False
+        "train",
+        help="train the base model (extra: train), or the ranker with --ranker; --evaluate prints how good a model is",
+        add_help=False,
     )
     return parser
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
@@ -11,12 +12,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from server import report
+from server import bulk, doctor, report
 from server.config import data_dir
 from server.engine import Engine
-from server.folder import home_of, settings_of
+from server.folder import home_of
 from server.index import question as questions
-from server.index.question import kind_named, languages_named
+from server.index.question import kinds_named, languages_named
+from server.jobs import JobError
 from server.model.encoder import ModelError
 from server.model.encoder import load as load_encoder
 from server.snapshot import Snapshot
@@ -35,10 +37,19 @@ class CommandError(Exception):
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a command; return its exit code."""
-    action = {"index": _index, "search": _search, "similar": _similar, "status": _status}[arguments.command]
+    actions = {
+        "index": _index,
+        "search": _search,
+        "similar": _similar,
+        "status": _status,
+        "reindex": _reindex,
+        "doctor": _doctor,
+        "vectors": bulk.run_vectors,
+    }
+    action = actions[arguments.command]
     try:
         return action(arguments)
-    except (CommandError, QuestionError, ModelError, OSError, UnicodeError) as problem:
+    except (CommandError, QuestionError, ModelError, JobError, OSError, UnicodeError) as problem:
         report.complain(str(problem))
         return 2
     except KeyboardInterrupt:
@@ -47,18 +58,29 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _index(arguments: argparse.Namespace) -> int:
-    root = _existing_folder(arguments.folder or ".")
-    started = time.monotonic()
-    with _Index(root) as index:
-        status = index.status
-        report.indexed(status, time.monotonic() - started, as_json=arguments.json)
-        return 1 if status.state == "degraded" else 0
+    named = [*arguments.folders, *(_lines(arguments.list) if arguments.list else ())]
+    roots = list(dict.fromkeys(_existing_folder(name) for name in named or ["."] if name))
+    if arguments.on or arguments.export:
+        return bulk.run_fill(arguments, roots)
+    failed = False
+    for root in roots:
+        started = time.monotonic()
+        with _Index(root) as index:
+            status = index.status
+            report.indexed(status, time.monotonic() - started, as_json=arguments.json)
+            failed |= status.state == "degraded"
+    return 1 if failed else 0
+
+
+def _reindex(arguments: argparse.Namespace) -> int:
+    root, _ = _workspace(arguments.folder)
+    return bulk.run_reindex(arguments, root)
 
 
 def _search(arguments: argparse.Namespace) -> int:
     if bool(arguments.query) == bool(arguments.queries):
         raise CommandError("give either a query or --queries FILE")
-    kinds = frozenset(kind_named(kind) for kind in arguments.kind)
+    kinds = frozenset(one for name in arguments.kind for one in kinds_named(name))
     root, scope = _workspace(arguments.folder)
     wanted = _filter(arguments, Filter(kinds=kinds, scope=scope))
     queries = _lines(arguments.queries) if arguments.queries else [" ".join(arguments.query)]
@@ -123,6 +145,11 @@ def _status(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _doctor(arguments: argparse.Namespace) -> int:
+    root, _ = _workspace(arguments.folder)
+    return report.checks(doctor.examine(root, data_dir()), as_json=arguments.json)
+
+
 class _Index:
     """An engine for one folder, brought up to date with the disk while a progress bar shows."""
 
@@ -133,7 +160,9 @@ class _Index:
         elif not Path.cwd().samefile(root):
             report.note(f"in {root}")
         # An editor's choice of what is indexed stands: other defaults here would index the folder anew, to and fro.
-        self._engine = Engine(settings_of(data_dir(), root), load_encoder(), data_dir())
+        self._settings = bulk.settings_for(root)
+        self._engine = Engine(self._settings, load_encoder(), data_dir())
+        self._second = contextlib.ExitStack()
 
     def __enter__(self) -> _Index:
         self._engine.add_folder(self._root)
@@ -147,12 +176,17 @@ class _Index:
                 raise CommandError(self.status.message or "the index cannot be used")
             if self.status.state == "degraded":
                 report.note(self.status.message or "the index is incomplete")
+            self._second.enter_context(bulk.second_encoder(self._engine, self._settings))
+            if missing := self._engine.status().missing_vectors:
+                report.note(f"the base encoder answers: {missing:,} functions wait for the other; run: sextant reindex")
         except BaseException:
+            self._second.close()
             self._engine.close()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._second.close()
         self._engine.close()
 
     @property

@@ -18,6 +18,10 @@ import platformdirs
 from pathspec import GitIgnoreSpec
 
 _T = TypeVar("_T")
+_ADDRESS = re.compile(r"(?:ray://)?(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
+
+LEAST_WORKER_MEGABYTES = 200
+"""A parsing process with less could not do its work: it takes 60 to begin with."""
 
 
 def _setting(
@@ -67,14 +71,62 @@ class Settings:
         least=0,
         most=64,
     )
+    keep_days: int = _setting(
+        60, "Days after which the index of a folder that nobody opened, and vectors that nobody used, are deleted.",
+        least=1, most=3650, scope="machine",
+    )  # fmt: skip
+    max_cache_megabytes: int = _setting(
+        10_000,
+        "Megabytes that all indexes may take together; beyond it those that were not opened for longest are deleted.",
+        least=100, most=1_000_000, scope="machine",
+    )  # fmt: skip
+    memory_megabytes: int = _setting(
+        1_000,
+        "Megabytes that the processes of a first index may take together. A file that needs more is left out.",
+        least=200, most=100_000, scope="machine",
+    )  # fmt: skip
     duplicates: bool = _setting(
         False, "Show a hint at a function that nearly equals another one of the workspace (“You already wrote this”)."
+    )
+
+    encoder: str = _setting(
+        "base",
+        "What gives code its meaning: `base`, or `sentence-transformers:FOLDER` (or the name of a model that was "
+        "downloaded), which needs `pip install 'sextant-ls[transformers]'`. The base encoder answers until all vectors "
+        "of another one are there.",
+        scope="machine",
+    )
+    strip_comments_and_strings: bool = _setting(
+        False,
+        "Leave comments and strings out of what the encoder is given, and so out of what a cluster gets.",
+        scope="machine",
+    )
+    cluster_address: str = _setting(
+        "",
+        "A Ray cluster that may be used for large jobs: `host:port` or `ray://host:port`. Without one, nothing leaves "
+        "this machine.",
+        scope="machine",
+    )
+    cluster_token_file: str = _setting(
+        "", "The file with the authentication token of that cluster, readable by you alone.", scope="machine"
+    )
+    cluster_processors: int = _setting(
+        0,
+        "How many tasks run on a cluster at once; 0 takes all of its processors.",
+        least=0,
+        most=10_000,
+        scope="machine",
     )
 
     @property
     def worker_count(self) -> int:
         """Return how many parsing processes to use; more than 4 wait for the one writer."""
-        return self.workers or max(1, min(4, os.cpu_count() or 1))
+        return self.workers or max(1, min(4, os.cpu_count() or 1, self.memory_megabytes // LEAST_WORKER_MEGABYTES))
+
+    @property
+    def worker_bytes(self) -> int:
+        """Return what one parsing process may take."""
+        return max(LEAST_WORKER_MEGABYTES, self.memory_megabytes // self.worker_count) * 1_000_000
 
 
 def parse(raw: Mapping[str, Any]) -> tuple[Settings, list[str]]:
@@ -144,6 +196,35 @@ def data_dir() -> Path:
     )
 
 
+def user_settings() -> tuple[Settings, list[str]]:
+    """Return what the user's own file sets, for commands; SEXTANT_SETTINGS names another file.
+
+    An editor tells the server its settings itself. No file in a workspace is ever read for settings.
+    """
+    chosen = os.environ.get("SEXTANT_SETTINGS")
+    path = (
+        Path(chosen).expanduser()
+        if chosen
+        else Path(platformdirs.user_config_dir("sextant", appauthor=False)) / "settings.json"
+    )
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Settings(), [f"there is no file {path}"] if chosen else []
+    except (OSError, ValueError) as problem:
+        return Settings(), [f"{path} cannot be read: {problem}"]
+    if not isinstance(raw, dict):
+        return Settings(), [f"{path} is not a JSON object"]
+    settings, problems = parse(raw)
+    return settings, [f"{path}: {problem}" for problem in problems]
+
+
+def address(text: str) -> tuple[str, int] | None:
+    """Return host and port of a cluster's address, host:port or ray://host:port; None for anything else."""
+    found = _ADDRESS.fullmatch(text)
+    return (found[1].strip("[]"), int(found[2])) if found is not None and 0 < int(found[2]) < 65536 else None
+
+
 def is_pattern(pattern: str) -> bool:
     """Tell whether a pattern in .gitignore syntax makes sense."""
     try:
@@ -173,6 +254,8 @@ def _objection(setting: Field[Any], value: object) -> str | None:
     if kind == "string":
         if not isinstance(value, str):
             return "is not a string"
+        if setting.name == "cluster_address" and value and address(value) is None:
+            return "is not host:port or ray://host:port"
         return (
             None if not facts["choices"] or value in facts["choices"] else f"is none of {', '.join(facts['choices'])}"
         )

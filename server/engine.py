@@ -13,14 +13,16 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from server.background import Background, Made
 from server.config import Settings
-from server.folder import Folder, home_of
+from server.folder import Folder
 from server.index.ignore import IgnoreRules, is_rule_file
-from server.index.store import is_environment, remove_database
-from server.index.vectors import VectorStore
+from server.index.ingest import Apart
+from server.index.store import is_environment
 from server.index.watch import Watch
 from server.process import release_memory, resident_bytes
 from server.snapshot import Snapshot, locate
+from server.spaces import Spaces
 from server.types import Cancelled, CancelToken, Encoder, FolderStatus, Status
 
 _log = logging.getLogger(__name__)
@@ -28,8 +30,15 @@ _log = logging.getLogger(__name__)
 Work = Generator[None, None, None]
 """Background work, a slice at each step."""
 
-_RETRY = 15.0
-"""Seconds after which a folder that failed is looked at again."""
+_RETRY = 5.0
+"""Seconds after which what failed is tried again: room on the disk, a folder that is back."""
+_FOLLOW = 0.5
+"""Seconds between two looks at what another process committed to an index."""
+_BACKSTOP = 300.0
+"""Seconds; who asks later than this after the last look at a folder causes another: no watch sees everything (network
+file systems report nothing of what others do)."""
+_APART = 60.0
+"""Seconds for which the process for large texts is kept for the next one."""
 _STATUS_INTERVAL = 0.1
 """Seconds between two reports of progress."""
 _PUBLISH_SHARE = 0.1
@@ -69,14 +78,19 @@ class Engine:
         self._watches: dict[str, Watch] | None = {} if watches else None
         self._again: set[str] = set()
         """Folders whose scan is to be followed by another: something changed behind its back."""
-        self._compacting: set[str] = set()
-        self._vectors: VectorStore | None = None
+        self._background = Background(self._post, self._compacted)
+        self._spaces = Spaces(data_dir, encoder, self._folders, self.change_spaces)
         self._dirty = True
         self._publish_cost = 0.0
         self._published_at = 0.0
         self._reported_at = 0.0
         self._snapshot = Snapshot(0, (), encoder, is_incomplete=True)
         self._status = Status((), 0, encoder.fingerprint, "exact", resident_bytes())
+        self._apart = Apart(settings)
+        self._wanted: dict[str, tuple[str | None, str] | None] = {}
+        """The newest text of each document that has not been applied; None for one that was closed."""
+        self._tended_at = 0.0
+        self._looked_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="sextant-engine", daemon=True)
 
     def start(self) -> None:
@@ -92,7 +106,15 @@ class Engine:
     @property
     def snapshot(self) -> Snapshot:
         """Return the current reader."""
-        return self._snapshot
+        if time.monotonic() - self._looked_at > _BACKSTOP:
+            self.rescan()
+        snapshot = self._snapshot
+        damaged = {layer.folder for layer in snapshot.layers if not layer.segment.is_intact()}
+        if damaged:  # to read on would end this process: what is mapped is no longer there
+            self._post(lambda: self._read_again(damaged))
+            layers = tuple(layer for layer in snapshot.layers if layer.folder not in damaged)
+            snapshot = replace(snapshot, layers=layers, is_incomplete=True)
+        return snapshot
 
     def status(self) -> Status:
         """Return what was last reported, with the number of the snapshot that answers now."""
@@ -113,29 +135,55 @@ class Engine:
 
     def set_buffer(self, path: str, language: str | None, text: str) -> None:
         """Let an open document stand above its file."""
-        self._post(lambda: self._set_buffer(path, language, text))
+        self._want(path, (language, text))
 
     def drop_buffer(self, path: str) -> None:
         """Let the file stand for itself again."""
-        self._post(lambda: self._drop_buffer(path))
+        self._want(path, None)
 
     def touch(self, paths: Iterable[str]) -> None:
         """Look again at files or folders that may have been created, changed or deleted."""
         for path in tuple(paths):
             self._post(lambda path=path: self._in_folder(path, self._touch))  # type: ignore[misc]
 
-    def rescan(self, root: str | None = None) -> None:
-        """Look again at everything in one folder, or in all."""
+    def rescan(self, root: str | None = None, everything: bool = False) -> None:
+        """Look again at one folder, or at all; `everything`: also at files that did not change."""
+        self._looked_at = time.monotonic()
         chosen = os.path.realpath(root) if root else None
-        self._post(lambda: self._rescan(chosen))
+        self._post(lambda: self._rescan(chosen, everything))
 
     def configure(self, settings: Settings) -> None:
         """Obey other settings; what they change in the index is found by a scan."""
         self._post(lambda: self._configure(settings))
 
+    def change_spaces(self, change: Callable[[Spaces], None]) -> None:
+        """Change whose vectors answer; see `Spaces`."""
+
+        def changed() -> None:
+            change(self._spaces)
+            self._dirty = True
+
+        self._post(changed)
+
     def compact(self) -> None:
         """Fold all saved changes into new generations now."""
         self._post(self._compact_all)
+
+    def _want(self, path: str, document: tuple[str | None, str] | None) -> None:
+        """Post the newest state of a document; older ones that still wait are passed over."""
+        with self._idle:
+            is_new = path not in self._wanted
+            self._wanted[path] = document
+        if is_new:
+            self._post(lambda: self._apply(path))
+
+    def _apply(self, path: str) -> None:
+        with self._idle:
+            document = self._wanted.pop(path)
+        if document is None:
+            self._drop_buffer(path)
+        else:
+            self._set_buffer(path, *document)
 
     def _post(self, change: Callable[[], None]) -> None:
         with self._idle:
@@ -147,39 +195,62 @@ class Engine:
             self._turn()
         for root in list(self._work):
             self._drop_work(root)
+        self._apart.close()
         for watch in (self._watches or {}).values():
             watch.close()
         for folder in self._folders.values():
             folder.close()
-        if self._vectors is not None:
-            self._vectors.close()
+        self._spaces.close()
 
     def _turn(self) -> None:
         """Apply one posted change, or else do a slice of background work; publish when it is time."""
+        waits = not self._work and not self._dirty
         try:
-            waits = not self._work and not self._dirty
-            troubled = any(folder.is_degraded for folder in self._folders.values())
-            change = self._posted.get(waits, _RETRY if troubled else None)
+            change: Callable[[], None] | None = self._posted.get(waits, self._patience())
         except queue.Empty:
             change = None
-            if waits:  # what failed may have been mended: room on the disk, a folder that is back
-                self._rescan(None)
+        self._tend()
         if change is not None:
             self._guard(change)
             if self._posted.empty():
                 self._guard(self._publish)  # a burst of changes is published once
-            with self._idle:
-                self._open_posts -= 1
-                self._is_working = bool(self._work or self._compacting) or self._dirty
-                self._idle.notify_all()
-            return
-        for root in list(self._work):
-            self._guard(lambda root=root: self._slice(root))  # type: ignore[misc]
-        if not self._work or time.monotonic() - self._published_at > self._publish_cost / _PUBLISH_SHARE:
-            self._guard(self._publish)
+        else:
+            for root in list(self._work):
+                self._guard(lambda root=root: self._slice(root))  # type: ignore[misc]
+            if not self._work or time.monotonic() - self._published_at > self._publish_cost / _PUBLISH_SHARE:
+                self._guard(self._publish)
         with self._idle:
-            self._is_working = bool(self._work or self._compacting) or self._dirty
+            self._open_posts -= change is not None
+            waiting = any(folder.is_scanning for folder in self._folders.values())
+            self._is_working = bool(self._work or self._background.is_busy) or self._dirty or waiting
             self._idle.notify_all()
+
+    def _patience(self) -> float | None:
+        """Return how long the engine may rest while nothing is posted."""
+        folders = self._folders.values()
+        if any(folder.is_follower for folder in folders):
+            return _FOLLOW
+        if any(folder.is_degraded for folder in folders):
+            return _RETRY
+        return _APART if self._apart.is_running else None
+
+    def _tend(self) -> None:
+        """Look after what changes without being posted: other processes, and what failed."""
+        patience, now = self._patience(), time.monotonic()
+        if patience is None or now - self._tended_at < patience:
+            return
+        self._tended_at = now
+        self._apart.close(unless_used_for=_APART)
+        for folder in list(self._folders.values()):
+            if folder.is_follower or folder.is_degraded:
+                self._guard(lambda folder=folder: self._tend_folder(folder))  # type: ignore[misc]
+
+    def _tend_folder(self, folder: Folder) -> None:
+        before = folder.status()
+        if folder.follow() if folder.is_follower else folder.mend():
+            self._scan(folder)
+        if folder.is_changed or folder.status() != before:
+            self._dirty = True
 
     def _slice(self, root: str) -> None:
         """Go one step on with the work of a folder."""
@@ -192,7 +263,10 @@ class Engine:
                 raise
             if root in self._again:
                 self._scan(self._folders[root])
-        self._compact_if_due(self._folders[root])
+            elif not self._work and self._watches is not None:
+                self._background.collect_if_due(self._data_dir, self._settings)
+            self._spaces.choose()
+        self._background.compact_if_due(self._folders[root])
 
     def _scan(self, folder: Folder, restart: bool = False) -> None:
         """Begin a scan, or another after the one under way; `restart` when that one obeys rules of the past."""
@@ -211,42 +285,20 @@ class Engine:
 
     def _compact_all(self) -> None:
         for folder in self._folders.values():
-            self._compact(folder)
+            self._background.compact(folder)
 
-    def _compact_if_due(self, folder: Folder) -> None:
-        if folder.wants_compaction:
-            self._compact(folder)
-
-    def _compact(self, folder: Folder) -> None:
-        """Write a new generation in a thread beside this one, which adopts it when it is done."""
-        root = folder.root
-        if root in self._compacting:
-            return
-        self._compacting.add(root)
-        write = folder.generation_writer()
-
-        def run() -> None:
-            try:
-                name = write()
-            except Exception as problem:
-                failed = problem  # the name of an `except` clause is gone after it
-                self._post(lambda: self._compacted(root, None, failed))
-            else:
-                self._post(lambda: self._compacted(root, name, None))
-
-        # A daemon: the process may end in the middle; what it leaves behind is never pointed to.
-        threading.Thread(target=run, name="sextant-compact", daemon=True).start()
-
-    def _compacted(self, root: str, name: str | None, problem: Exception | None) -> None:
-        self._compacting.discard(root)
+    def _compacted(self, folder: Folder, made: Made) -> None:
         self._dirty = True
-        if problem is not None:
-            raise problem
-        if name is not None and root in self._folders:
-            self._folders[root].adopt(name)
-            self._publish()  # lets go of what the generation replaces
-            release_memory()
-            self._compact_if_due(self._folders[root])  # more may have come meanwhile
+        if self._folders.get(folder.root) is not folder:
+            return
+        if isinstance(made, Exception):
+            if not is_environment(made):
+                self._begin_anew(folder.root)  # the database is damaged where only this reads it
+            return
+        folder.adopt(made)
+        self._publish()  # lets go of what the generation replaces
+        release_memory()
+        self._background.compact_if_due(folder)  # more may have come meanwhile
 
     def _guard(self, action: Callable[[], None]) -> None:
         """Run an action; whatever happens, the engine lives. The only broad catch outside the request handlers."""
@@ -277,11 +329,8 @@ class Engine:
             self._dirty = True
             return
         try:
-            if self._vectors is None:
-                self._vectors = VectorStore(
-                    self._data_dir / "vectors", self._encoder.fingerprint, self._encoder.dimensions
-                )
-            folder = self._open_folder(root, self._vectors)
+            folder = Folder(root, self._data_dir, self._spaces.first(), self._settings, self._apart)
+            self._spaces.welcome(folder)
         except (OSError, sqlite3.Error) as problem:
             _log.warning("cannot open the index of a folder: %s", problem)
             message = f"the index folder {self._data_dir} cannot be used: {problem}; set SEXTANT_DATA_DIR to another"
@@ -291,30 +340,36 @@ class Engine:
             for path, document in list(self._documents.items()):
                 self._set_buffer(path, *document)
             self._scan(folder)
-            if self._watches is not None and Path(root).is_dir():
+            if self._watches is not None:
                 self._watches[root] = self._watch(root)
         self._dirty = True
 
     def _watch(self, root: str) -> Watch:
         path, extra = Path(root), self._settings.exclude
         return Watch(
-            root, lambda name: IgnoreRules(path, extra).ignores(name, True), self.touch, lambda: self.rescan(root)
+            root,
+            lambda name: IgnoreRules(path, extra).ignores(name, True),
+            self.touch,
+            lambda: self.rescan(root),
+            lambda text: self._post(lambda: self._notify(root, text)),
         )
 
+    def _notify(self, root: str, text: str) -> None:
+        """Show the user something about a folder."""
+        if root in self._folders:
+            self._folders[root].notice = text
+            self._dirty = True
+
     def _begin_anew(self, root: str) -> None:
-        """Open a folder's index again after damage; `_open_folder` replaces what cannot be read."""
+        """Make a folder's index again after damage."""
+        self._folders[root].discard()
         self._remove_folder(root)
         self._add_folder(root)
 
-    def _open_folder(self, root: str, vectors: VectorStore) -> Folder:
-        """Open the index of a folder; one whose columns make no sense is begun anew."""
-        try:
-            return Folder(root, self._data_dir, vectors, self._encoder, self._settings)
-        except (ValueError, sqlite3.DatabaseError) as problem:
-            if is_environment(problem):
-                raise
-            remove_database(home_of(self._data_dir, root) / "index.db")
-            return Folder(root, self._data_dir, vectors, self._encoder, self._settings)
+    def _read_again(self, roots: set[str]) -> None:
+        """Load the generations of some folders again: their files were changed behind our back."""
+        for root in roots & self._folders.keys():
+            self._folders[root].is_changed = self._dirty = True
 
     def _remove_folder(self, root: str) -> None:
         self._failed.pop(root, None)
@@ -336,9 +391,11 @@ class Engine:
         self._documents.pop(path, None)
         self._in_folder(path, lambda folder, inner: folder.drop_buffer(inner))
 
-    def _rescan(self, root: str | None) -> None:
+    def _rescan(self, root: str | None, everything: bool) -> None:
         for one, folder in self._folders.items():
             if root in (None, one):
+                if everything:
+                    folder.distrust()
                 self._scan(folder)
 
     def _configure(self, settings: Settings) -> None:
@@ -357,7 +414,7 @@ class Engine:
             self._scan(folder, restart=is_rule_file(inner))
         else:
             folder.touch(inner)
-            self._compact_if_due(folder)
+            self._background.compact_if_due(folder)
 
     def _in_folder(self, path: str, action: Callable[[Folder, str], None]) -> None:
         """Do something with a path in the folder it belongs to; paths outside all folders are nobody's."""
@@ -373,6 +430,7 @@ class Engine:
             return
         self._dirty = False
         started = time.monotonic()
+        self._spaces.tend()
         folders = self._folders.values()
         changed = any(folder.is_changed for folder in folders) or {layer.folder for layer in self._snapshot.layers} != {
             *self._folders
@@ -382,7 +440,7 @@ class Engine:
             layers = tuple(layer for folder in folders for layer in folder.layers())
             buffers = {(folder.root, path): text for folder in folders for path, text in folder.texts.items()}
             number = self._snapshot.generation + 1
-            self._snapshot = Snapshot(number, layers, self._encoder, incomplete, buffers)
+            self._snapshot = Snapshot(number, layers, self._spaces.encoder, incomplete, buffers)
         for folder in list(folders):
             if folder.has_lost and folder.root not in self._work:
                 self._scan(folder)
@@ -400,9 +458,10 @@ class Engine:
         self._status = Status(
             (*folders, *self._failed.values()),
             self._snapshot.generation,
-            self._encoder.fingerprint,
+            self._spaces.name,
             backend,
             resident_bytes(),
+            self._spaces.missing,
         )
         with contextlib.suppress(RuntimeError):  # the listener's loop may be closed already
             self._on_change()

@@ -1,12 +1,25 @@
-"""Process: what the operating system says of this one."""
+"""Process: what the operating system says of this one, and work in others that end with it."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import multiprocessing
 import os
+import signal
 import sys
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for_handles
 from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+SPAWN = multiprocessing.get_context("spawn")
+"""Not fork: the server has threads, and Windows and macOS have nothing else."""
 
 
 def resident_bytes() -> int:
@@ -28,3 +41,59 @@ def release_memory() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
+
+
+def in_process(work: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Result:
+    """Run a module's function in a process of low priority and return its result; it ends with this one.
+
+    Raises what the function raised, and OSError when the process died or could not be started.
+    """
+    ours, theirs = SPAWN.Pipe(duplex=False)
+    process = SPAWN.Process(target=_run, args=(theirs, work, given, named), daemon=True)
+    try:
+        process.start()
+        theirs.close()
+        outcome = ours.recv()
+    except EOFError as end:
+        process.join()
+        raise OSError(f"a helper process ended early (exit code {process.exitcode})") from end
+    finally:
+        ours.close()
+    process.join()
+    if isinstance(outcome, Exception):
+        raise outcome
+    result: Result = outcome
+    return result
+
+
+def _run(pipe: Connection, work: Callable[..., object], given: tuple[object, ...], named: dict[str, object]) -> None:
+    begin_worker()
+    try:
+        outcome = work(*given, **named)
+    except Exception as problem:
+        outcome = problem
+    pipe.send(outcome)
+
+
+def begin_worker(most_bytes: int = 0) -> None:
+    """Leave Ctrl-C to the parent, run at low priority, and end with the parent even when it is killed.
+
+    `most_bytes` is the memory it may take where the system can be told; 0: any.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if most_bytes and sys.platform == "linux":  # macOS does not enforce any such limit
+        import resource  # noqa: PLC0415  (POSIX only)
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, hard))
+    if hasattr(os, "nice"):
+        os.nice(5)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        sentinel = parent.sentinel
+
+        def follow() -> None:
+            wait_for_handles([sentinel])
+            os._exit(1)
+
+        threading.Thread(target=follow, daemon=True, name="sextant-follow-parent").start()

@@ -6,7 +6,8 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from server.doctor import Check
+from server.index.collect import size_of
 from server.index.store import peek
 from server.types import FolderStatus, Hit, SearchResult
 
@@ -58,6 +61,31 @@ def progress() -> Iterator[Callable[[FolderStatus], None]]:
         yield show
 
 
+@contextlib.contextmanager
+def job() -> Iterator[Callable[[str, float | None], None]]:
+    """Show how far a job is, on stderr where a person looks; nothing elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _message, _share: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("Beginning", total=None)
+
+        def show(message: str, share: float | None) -> None:
+            bar.update(task, description=message, total=None if share is None else 1.0, completed=share or 0.0)
+
+        yield show
+
+
+def outcome(ok: bool, message: str, as_json: bool) -> None:
+    """Show how a job ended."""
+    if as_json:
+        _write({"ok": ok, "message": message})
+    else:
+        Console(highlight=False, soft_wrap=True, markup=False).print(message)
+
+
 def note(message: str) -> None:
     """Tell the user on stderr what is going on."""
     Console(stderr=True, highlight=False, markup=False).print(Text(message, "dim"), soft_wrap=True)
@@ -76,13 +104,19 @@ def indexed(status: FolderStatus, seconds: float, as_json: bool) -> None:
 def status(root: str, home: Path, as_json: bool) -> None:
     """Show what is stored for a folder, without looking at its files."""
     found = peek(home)
-    size = sum(file.stat().st_size for file in home.rglob("*") if file.is_file())
+    sizes = {
+        "bytes": size_of(home),
+        "vectorBytes": size_of(home.parents[1] / "vectors"),
+        "totalBytes": size_of(home.parents[1]),
+    }
     if as_json:
-        _write({"root": root, "index": str(home), "bytes": size, **found})
+        _write({"root": root, "index": str(home), **sizes, **found})
         return
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"folder     {root}")
-    console.print(f"index      {home} ({size / 1e6:.1f} MB)")
+    console.print(f"index      {home} ({sizes['bytes'] / 1e6:.1f} MB)")
+    console.print(f"vectors    {sizes['vectorBytes'] / 1e6:.1f} MB, shared by all folders")
+    console.print(f"all        {sizes['totalBytes'] / 1e6:.1f} MB in {home.parents[1]}")
     console.print(f"format     {found['format']}, encoder {found['encoder'][:12]}")
     console.print(f"units      {found['units']:,}")
     console.print(f"files      {sum(found['languages'].values()):,}")
@@ -90,6 +124,23 @@ def status(root: str, home: Path, as_json: bool) -> None:
         console.print(f"           {count:,} {language}")
     paths: dict[str, list[str]] = found["skippedPaths"]
     _print_skipped(console, {reason: len(names) for reason, names in paths.items()}, paths)
+
+
+def checks(found: Iterable[Check], as_json: bool) -> int:
+    """Show checks as they come; return 1 if one of them found an error."""
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    marks = {"ok": ("ok      ", "green"), "warning": ("warning ", "yellow"), "error": ("error   ", "bold red")}
+    listed, failed = [], False
+    for check in found:
+        failed = failed or check.state == "error"
+        listed.append(asdict(check))
+        if not as_json:
+            console.print(Text.assemble(marks[check.state], f"{check.name}: {_plain(check.message)}"))
+            if check.advice:
+                console.print(Text(f"         {_plain(check.advice)}", "dim"))
+    if as_json:
+        _write({"ok": not failed, "checks": listed})
+    return int(failed)
 
 
 def hits(result: SearchResult) -> None:
@@ -109,7 +160,7 @@ def hits(result: SearchResult) -> None:
         console.print(
             Text.assemble(
                 f"{number:3}  ", (f"{hit.score:.2f}  ", "cyan"), (_plain(name), "bold"), f"  {hit.kind.name.lower()}  ",
-                (_place(hit), "blue"),
+                (_place(hit), "blue"), (f"  and {hit.copies} more like it" if hit.copies else "", "dim"),
             )
         )  # fmt: skip
         line = hit.detail or hit.signature
@@ -140,8 +191,15 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "score": hit.score,
         "similarity": hit.similarity,
     }
+    if hit.copies:
+        found["copies"] = hit.copies
     if hit.why:
-        terms = [{"term": term.term, "weight": round(term.weight, 6)} for term in hit.why.terms]
+        terms = [
+            {"term": term.term, "weight": round(term.weight, 6)}
+            | {"dense": round(term.dense, 6), "lexical": round(term.lexical, 6)}
+            | ({"line": term.span.start_row + 1} if term.span else {})
+            for term in hit.why.terms
+        ]
         found["why"] = {"dense": hit.why.dense, "lexical": hit.why.lexical, "terms": terms}
     return found
 

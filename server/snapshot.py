@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from server.index import diversity, features, flags, names, rank, reasons, search
 from server.index import question as questions
-from server.index import rank, search
+from server.index.diversity import Scored
 from server.index.extract import extract
 from server.index.languages import LANGUAGES
 from server.index.layers import Layer
-from server.index.lexical import query_terms
-from server.index.search import Mask, Scored, Terms
+from server.index.question import Question
+from server.index.rank import Ranker
+from server.index.search import Mask
+from server.index.terms import Terms, look_up
 from server.types import (
     CancelToken,
     Encoder,
+    EncoderUnavailable,
     Hit,
     Kind,
     Passage,
@@ -26,18 +33,15 @@ from server.types import (
     QuestionError,
     SearchResult,
     Similar,
-    Term,
     Vectors,
     Why,
 )
 
-LEAST_SCORE = 0.31
-"""A best hit below it is presented as a guess. Of 241 questions about 12 repositories 1 % have none above it; of 240
-about cooking, sports and nonsense words all but one."""
+_log = logging.getLogger(__name__)
+
 LEAST_LIKENESS = 0.25
-"""The same for find-similar, whose scores are lower: the rarest words of a snippet are seldom shared."""
-SIMILAR_TERMS = 40
-"""The rarest words of a snippet stand for it; more of them are common ones that change nothing."""
+"""A best hit below it is presented as a guess by find-similar."""
+_NAMED = re.compile(r"\b(?:def|function|func|fn|fun|sub|class|struct|interface|trait|enum|type)\s+(\w+)")
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Snapshot:
     is_incomplete: bool
     buffers: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
     """(folder, path) to the text of each open buffer."""
+    ranker: Callable[[], Ranker] = rank.shipped
 
     def search(self, query: Query, token: CancelToken, by_words: bool = False) -> SearchResult:
         """Answer the units nearest in meaning and words; raises QuestionError and Cancelled.
@@ -57,20 +62,56 @@ class Snapshot:
         `by_words`: by words and names alone, which costs no encoding and no scan; a first answer for those who wait.
         """
         question = questions.parse(query)
-        if not question.text:
-            return self._result([], None, LEAST_SCORE)
+        if not question.text or not self.layers:
+            return SearchResult((), self.is_incomplete, self.generation, low_confidence=True)
         token.check()
-        vector = self._nothing() if by_words else self.encoder.encode_query(question.text)
-        terms = search.weigh(self.layers, query_terms(question.text))
+        if question.is_code:
+            masks = [search.mask_of(layer, question.filter) for layer in self.layers]
+            vector = self._nothing() if by_words else None
+            return self._like(_snippet(question.text, ""), vector, masks, question, token, query.explain)
+        found, matrix, terms, vector = self.candidates(question, token, by_words)
+        scores = self.ranker().scores(matrix)
+        best = diversity.collapsed(diversity.ordered(found, scores))
+        best = diversity.spread(best, self.ranker().demotion)[: question.limit]
+        explained = (question.text, vector, terms) if query.explain else None
+        return self._result(best, explained, self.ranker().is_guess(matrix))
+
+    def candidates(
+        self, question: Question, token: CancelToken, by_words: bool = False
+    ) -> tuple[features.Candidates, features.Column, Terms, Vectors]:
+        """Return what may answer a question, its features, the words looked up and the question's vector."""
+        vector = self._nothing() if by_words else self._encoded(lambda: self.encoder.encode_query(question.text, token))
+        terms = look_up(self.layers, question.text)
         masks = [search.mask_of(layer, question.filter) for layer in self.layers]
-        found = search.find(self.layers, masks, vector, terms, question, token)
-        return self._result(found, (question.text, vector, terms) if query.explain else None, LEAST_SCORE)
+        if question.filter.fields:
+            masks = search.within_fields(masks, terms, question.filter.fields)
+        found = search.candidates(self.layers, masks, vector, terms, question, self.ranker().fields, token)
+        token.check()
+        return found, features.matrix(found, terms, question), terms, vector
+
+    def named(self, query: Query, token: CancelToken) -> SearchResult:
+        """Answer the units whose names are like the query, the closest first; the score says how close.
+
+        A query without words answers the first units there are. Raises QuestionError and Cancelled.
+        """
+        question = questions.parse(query)
+        token.check()
+        masks = [search.mask_of(layer, question.filter) for layer in self.layers]
+        if question.text:
+            close = names.find(self.layers, masks, question.text, question.limit)
+        else:
+            rows = (
+                (layer, row) for layer, mask in zip(self.layers, masks, strict=True) for row in np.flatnonzero(mask)
+            )
+            close = [(0.0, layer, int(row)) for layer, row in itertools.islice(rows, question.limit)]
+        return self._result([Scored(layer, row, score, 0.0, 0.0) for score, layer, row in close], None, not close)
 
     def similar(self, asked: Similar, token: CancelToken, by_words: bool = False) -> SearchResult:
         """Answer the units nearest to a place or a text, never the place; raises QuestionError and Cancelled."""
         if not 1 <= asked.limit <= questions.LARGEST_LIMIT:
             raise QuestionError(f"limit must be from 1 to {questions.LARGEST_LIMIT}, not {asked.limit}")
-        masks = [search.mask_of(layer, asked.filter) for layer in self.layers]
+        wanted = questions.checked(asked.filter)
+        masks = [search.mask_of(layer, wanted) for layer in self.layers]
         origin: Scored | None = None
         vector: Vectors | None = None
         if asked.path:
@@ -79,20 +120,41 @@ class Snapshot:
             passage = _snippet(asked.text, asked.language)
         if not any(field.strip() for field in passage.fields()):
             raise QuestionError("there is nothing to compare: the text is empty")
+        if not self.layers:
+            return SearchResult((), self.is_incomplete, self.generation, low_confidence=True)
         token.check()
-        if by_words:
-            vector = self._nothing()
-        elif vector is None:
-            vector = self.encoder.encode([passage])[0]
-        text = " ".join(passage.fields())
-        terms = search.weigh(self.layers, query_terms(text), keep=SIMILAR_TERMS)
-        is_test = origin is not None and rank.is_test_path(
-            origin.layer.segment.paths[origin.layer.segment.file_of[origin.row]]
-        )
-        question = questions.Question(passage.name, (), is_test, False, asked.filter, asked.limit)
-        found = search.find(self.layers, masks, vector, terms, question, token)
-        explained = (text, vector, terms) if asked.explain else None
-        return self._result(found, explained, LEAST_LIKENESS, self._hit(origin, None) if origin else None)
+        is_test = origin is not None and flags.path_class(origin.path)[0]
+        question = Question(passage.name, (), wanted, asked.limit, allows_tests=is_test or origin is None)
+        vector = self._nothing() if by_words else vector
+        result = self._like(passage, vector, masks, question, token, asked.explain)
+        return replace(result, origin=self._hit(origin, None)) if origin else result
+
+    def _like(
+        self,
+        passage: Passage,
+        vector: Vectors | None,
+        masks: list[Mask],
+        question: Question,
+        token: CancelToken,
+        explain: bool,
+    ) -> SearchResult:
+        """Answer what is like a passage: clones first, then the same idea; every clone is a hit of its own."""
+        if vector is None:
+            vector = self._encoded(lambda: self.encoder.encode([passage])[0])
+        terms = look_up(self.layers, " ".join(passage.fields()))
+        found = search.candidates(self.layers, masks, vector, terms, question, self.ranker().fields, token)
+        tests = features.roles(found)[0] & (not question.allows_tests)
+        best = diversity.ordered(found, rank.likeness(found, tests))[: question.limit]
+        is_guess = not best or best[0].score < LEAST_LIKENESS
+        return self._result(best, (passage, vector, terms) if explain else None, is_guess)
+
+    def _encoded(self, encode: Callable[[], Vectors]) -> Vectors:
+        """Return a question's vector; zeros, so that its words alone decide, while the encoder is not available."""
+        try:
+            return encode()
+        except EncoderUnavailable as problem:
+            _log.warning("a question is answered by its words alone: %s", problem)
+            return np.zeros(self.encoder.dimensions, dtype=np.float32)
 
     def text(self, folder: str, path: str) -> bytes | None:
         """Return the text that the spans of a file's hits refer to: the open buffer, else the file."""
@@ -111,6 +173,20 @@ class Snapshot:
         """Return (folder, relative path) of an absolute path; None outside all folders. The innermost folder counts."""
         folders = {layer.folder for layer in self.layers}
         return locate(folders, path)
+
+    def unit_at(self, path: str, offset: int) -> Hit | None:
+        """Return the innermost function or type around an offset of a file, by its absolute path."""
+        place = self.locate(os.path.realpath(path))
+        around = []
+        for layer in self.layers if place else ():
+            for row in layer.segment.rows_of(place[1]) if place and layer.folder == place[0] else ():
+                low, high = (int(number) for number in layer.segment.spans[row][6:8])
+                if layer.live[row] and low <= offset <= high and int(layer.segment.kinds[row]) != Kind.MODULE:
+                    around.append((high - low, row, layer))
+        if not around:
+            return None
+        _, row, layer = min(around, key=lambda each: each[:2])
+        return self._hit(Scored(layer, row, 1.0, 1.0, 1.0), None)
 
     def _nothing(self) -> Vectors:
         return np.zeros(self.encoder.dimensions, np.float32)
@@ -162,13 +238,13 @@ class Snapshot:
             passage = Passage(name=layer.segment.strings(row)[0])
         return origin, passage, np.asarray(layer.segment.vectors[row])
 
-    def _hit(self, scored: Scored, asked: tuple[str, Vectors, Terms] | None) -> Hit:
+    def _hit(self, scored: Scored, asked: tuple[str | Passage, Vectors, Terms] | None) -> Hit:
         segment = scored.layer.segment
         name, container, signature, detail = segment.strings(scored.row)
         name_span, span = segment.row_spans(scored.row)
         return Hit(
             folder=scored.layer.folder,
-            path=segment.paths[segment.file_of[scored.row]],
+            path=scored.path,
             language=segment.languages[segment.language_of[scored.row]],
             kind=Kind(int(segment.kinds[scored.row])),
             name=name,
@@ -180,29 +256,21 @@ class Snapshot:
             score=round(scored.score, 6),
             similarity=round(scored.similarity, 6),
             why=self._why(scored, *asked) if asked else None,
+            copies=scored.copies,
         )
 
-    def _why(self, scored: Scored, text: str, vector: Vectors, terms: Terms) -> Why:
-        """Share the score among the words asked for; the dense shares sum to the cosine."""
-        weights = {
-            term: share * (1 - rank.DENSE_WEIGHT)
-            for term, share in search.term_shares(scored.layer.segment, scored.row, terms).items()
-        }
-        for term, part in self.encoder.explain(text, scored.layer.segment.vectors[scored.row]):
-            weights[term] = weights.get(term, 0.0) + part * rank.DENSE_WEIGHT
-        ordered = sorted(weights.items(), key=lambda item: (-item[1], item[0]))
-        return Why(scored.similarity, scored.lexical, tuple(Term(term, weight) for term, weight in ordered))
+    def _why(self, scored: Scored, asked: str | Passage, vector: Vectors, terms: Terms) -> Why:
+        segment = scored.layer.segment
+        own = self.encoder.explain(asked, segment.vectors[scored.row])
+        words = terms.shares(self.ranker().fields, scored.layer, scored.row)
+        text = self.text(scored.layer.folder, scored.path)
+        return reasons.why(round(scored.similarity, 6), round(scored.lexical, 6), own, words, text, *segment.row_spans(scored.row))
 
     def _result(
-        self,
-        found: Sequence[Scored],
-        asked: tuple[str, Vectors, Terms] | None,
-        least: float,
-        origin: Hit | None = None,
+        self, best: Sequence[Scored], asked: tuple[str | Passage, Vectors, Terms] | None, is_guess: bool
     ) -> SearchResult:
-        is_guess = not found or found[0].score < least
-        hits = tuple(self._hit(one, asked) for one in found)
-        return SearchResult(hits, self.is_incomplete, self.generation, is_guess, origin)
+        hits = tuple(self._hit(one, asked) for one in best)
+        return SearchResult(hits, self.is_incomplete, self.generation, is_guess)
 
 
 def _rows(layer: Layer, path: str) -> range:
@@ -220,11 +288,16 @@ def locate(folders: set[str], path: str) -> tuple[str, str] | None:
 
 def _snippet(text: str, language: str) -> Passage:
     """Return what to compare of a text: the one function in it, if that is what it is, else all of it."""
+    if len(text) > questions.LONGEST_QUERY:
+        raise QuestionError(
+            f"the text has {len(text):,} characters; at most {questions.LONGEST_QUERY:,} can be compared"
+        )
     if language in LANGUAGES:
         units = [unit for unit in extract(text.encode("utf-8", "replace"), language, "") if unit.kind != Kind.MODULE]
         if len(units) == 1:
             return units[0].passage
-    return Passage(body=text)
+    named = _NAMED.match(text.lstrip()) if not language else None
+    return Passage(name=named[1] if named else "", body=text)
 
 
 def _unit_passage(data: bytes, language: str, path: str, start: int) -> Passage | None:

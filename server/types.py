@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -99,6 +100,8 @@ class Filter:
     exclude: tuple[str, ...] = ()
     scope: tuple[str, str] | None = None
     """(workspace folder, relative path prefix or "" for all of it)."""
+    fields: frozenset[str] = frozenset()
+    """Where a word of the question must stand, as `index/lexical.py` calls the fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +116,27 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A word that carried a match, and how much of the score it brought."""
+    """A word that carried a match, and how much it brought."""
 
     term: str
     weight: float
+    """The sum of the next two."""
+    dense: float = 0.0
+    """What it adds to the cosine."""
+    lexical: float = 0.0
+    """What it adds to the lexical share."""
+    span: Span | None = None
+    """Where it first stands in the hit, whatever its ending; None where only its meaning is there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """How a score came about: its dense and lexical shares and the words that carried it."""
+    """What speaks for a hit: how near it is in meaning, how much of the question's words it has, and which words."""
 
     dense: float
+    """The cosine: the sum of the terms' dense parts."""
     lexical: float
+    """BM25 as a share of the most there can be, 0 to 1: the sum of the terms' lexical parts."""
     terms: tuple[Term, ...]
 
 
@@ -150,6 +162,8 @@ class Hit:
     similarity: float
     """Cosine, -1 to 1."""
     why: Why | None = None
+    copies: int = 0
+    """Near-identical units that this hit stands for, besides itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +204,10 @@ class CancelToken:
             raise Cancelled
 
 
+class EncoderUnavailable(Exception):
+    """Says why an encoder in another process does not answer; questions are answered by their words meanwhile."""
+
+
 class Encoder(Protocol):
     """Turns passages and questions into vectors of one space."""
 
@@ -204,11 +222,18 @@ class Encoder(Protocol):
     def encode(self, passages: Sequence[Passage]) -> Vectors:
         """Return (n, dimensions) unit rows; a zero row where no token is known."""
 
-    def encode_query(self, text: str) -> Vectors:
-        """Return a unit vector (dimensions,), or zeros where no token is known."""
+    def encode_query(self, text: str, token: CancelToken | None = None) -> Vectors:
+        """Return a unit vector (dimensions,), or zeros where no token is known; Cancelled, EncoderUnavailable."""
 
-    def explain(self, text: str, vector: Vectors) -> list[tuple[str, float]]:
-        """Return the words of a question with what each adds to its cosine with the vector."""
+    def explain(self, asked: str | Passage, vector: Vectors) -> list[tuple[str, float]]:
+        """Return the words of a question or a passage with what each adds to its cosine with the vector."""
+
+
+def space_name(fingerprint: str, strips: bool) -> str:
+    """Name the space of an encoder that is given passages with or without comments and strings."""
+    if not strips:
+        return fingerprint
+    return hashlib.blake2b(f"stripped 1 {fingerprint}".encode(), digest_size=16).hexdigest()
 
 
 Json = dict[str, Any]
@@ -252,6 +277,8 @@ class FolderStatus:
     languages: dict[str, int]
     """Files by LSP language id."""
     message: str | None = None
+    encoded: int = 0
+    """Units encoded since the start; the vectors of all others were known already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,3 +291,5 @@ class Status:
     backend: str
     """How neighbours are found now: "exact" or "annoy"."""
     resident_bytes: int
+    missing_vectors: int = 0
+    """Passages that the encoder in the settings has to encode before it can answer; 0 if it answers, or is built in."""

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from server.index.lexical import bag, term_hash
+from server.index.flags import flags_of
+from server.index.lexical import FIELDS, bag, term_hash
+from server.model.tokens import words
 from server.types import FileStamp, Span, Unit
 
 KEY_BYTES = 16
@@ -29,19 +31,23 @@ class Columns:
     """(n,) hash of the folded name."""
     hashes: npt.NDArray[np.uint64]
     """(m,) the terms of each unit, ascending within it."""
-    weights: npt.NDArray[np.float32]
-    """(m,)"""
-    lengths: npt.NDArray[np.float32]
-    """(n,) sum of a unit's weights."""
+    digests: npt.NDArray[np.uint64]
+    """(n,) equal for units that differ in nothing but layout, comments' place and whatever is around them."""
+    counts: npt.NDArray[np.uint32]
+    """(m,) how often the term stands in each field of the unit, packed as `lexical` says."""
     spans: npt.NDArray[np.uint32]
     """(n, 12): name span, then whole span."""
     term_counts: npt.NDArray[np.uint32]
     """(n,)"""
     text_sizes: npt.NDArray[np.uint32]
     """(n,) bytes of each unit's JSON [name, container, signature, detail]."""
+    lengths: npt.NDArray[np.uint16]
+    """(n, 7) words in each field."""
     keys: npt.NDArray[np.uint8]
     """(n, 16) content address of each passage, which names its vector in an encoder's store (invariant 3)."""
     kinds: npt.NDArray[np.uint8]
+    flags: npt.NDArray[np.uint8]
+    """(n,) what else is known of a unit, as `flags` says."""
     text: npt.NDArray[np.uint8]
     """(s,)"""
 
@@ -60,14 +66,16 @@ class Columns:
 
 _LAYOUT: tuple[tuple[str, type[np.generic], tuple[int, int, int]], ...] = (
     ("names", np.uint64, (1, 0, 0)),
+    ("digests", np.uint64, (1, 0, 0)),
     ("hashes", np.uint64, (0, 1, 0)),
-    ("weights", np.float32, (0, 1, 0)),
-    ("lengths", np.float32, (1, 0, 0)),
+    ("counts", np.uint32, (0, 1, 0)),
     ("spans", np.uint32, (12, 0, 0)),
     ("term_counts", np.uint32, (1, 0, 0)),
     ("text_sizes", np.uint32, (1, 0, 0)),
+    ("lengths", np.uint16, (len(FIELDS), 0, 0)),
     ("keys", np.uint8, (KEY_BYTES, 0, 0)),
     ("kinds", np.uint8, (1, 0, 0)),
+    ("flags", np.uint8, (1, 0, 0)),
     ("text", np.uint8, (0, 0, 1)),
 )
 """Field, type, and how many numbers it has for each of n, m and s."""
@@ -95,13 +103,15 @@ def from_units(units: Sequence[Unit], path: str, keys: Sequence[bytes]) -> Colum
     return Columns(
         names=np.array([name_hash(unit.passage.name) for unit in units], dtype=np.uint64),
         hashes=np.concatenate([one.hashes for one in bags]) if bags else np.empty(0, np.uint64),
-        weights=np.concatenate([one.weights for one in bags]) if bags else np.empty(0, np.float32),
-        lengths=np.array([one.weights.sum(dtype=np.float64) for one in bags], dtype=np.float32),
+        digests=np.array([_digest(unit) for unit in units], dtype=np.uint64),
+        counts=np.concatenate([one.counts for one in bags]) if bags else np.empty(0, np.uint32),
         spans=np.array([_numbers(u.name_span) + _numbers(u.span) for u in units], dtype=np.uint32).reshape(count, 12),
         term_counts=np.array([len(one.hashes) for one in bags], dtype=np.uint32),
         text_sizes=np.array([len(text) for text in texts], dtype=np.uint32),
+        lengths=np.array([one.lengths for one in bags], dtype=np.uint16).reshape(count, len(FIELDS)),
         keys=np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(count, KEY_BYTES),
         kinds=np.array([unit.kind for unit in units], dtype=np.uint8),
+        flags=np.array([flags_of(unit) for unit in units], dtype=np.uint8),
         text=np.frombuffer(b"".join(texts), dtype=np.uint8),
     )
 
@@ -124,6 +134,13 @@ def unpack(data: bytes) -> Columns:
 def name_hash(name: str) -> int:
     """Return the number under which exact names are found, whatever their case and underscores."""
     return term_hash("\0name:" + name.replace("_", "").replace("-", "").casefold())
+
+
+def _digest(unit: Unit) -> int:
+    """Return a number that two units share if they have the same name and kind and the same words."""
+    passage = unit.passage
+    text = [str(int(unit.kind)), passage.name, *(" ".join(words(part)) for part in (passage.signature, passage.body))]
+    return term_hash("\0unit:" + "\0".join(text))
 
 
 def split_keys(keys: npt.NDArray[np.uint8]) -> list[bytes]:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 _LONGEST = 2_000
 """Characters of documentation that are kept: enough for its summary and its main points."""
 
-_OPENING = re.compile(r"\A(?:/\*+!?<?|//+!?<?|#+:?|=begin\b.*|--\[=*\[-?|\{-+\s*[|^]?)[ \t]?")
-_CLOSING = re.compile(r"[ \t]*(?:\*+/|^=end|-*\]=*\]|-+\})[ \t]*\Z", re.M)
+_OPENING = re.compile(r"\A(?:/\*+!?<?|//+!?<?|#+:?|=begin\b.*|;+|%+|\(\*+|<#|--\[=*\[-?|\{-+\s*[|^]?)[ \t]?")
+_CLOSING = re.compile(r"[ \t]*(?:\*+/|^=end|-*\]=*\]|-+\}|\*+\)|#>)[ \t]*\Z", re.M)
 _DASHES = re.compile(r"^[ \t]*-{2,}(?:[ \t]+[|^](?=\s|\Z)|[|^])?[ \t]?", re.M)
 """Haskell's grammar counts all lines of a comment as one."""
 _STAR = re.compile(r"^[ \t]*\*+(?=\s|\Z)[ \t]?", re.M)
@@ -50,7 +50,7 @@ def _bare(comment: str) -> str:
     bare = _OPENING.sub("", comment, count=1)
     if comment.startswith("/*"):
         return _STAR.sub("", _CLOSING.sub("", bare))
-    return _CLOSING.sub("", bare) if comment.startswith(("=begin", "--[", "{-")) else bare
+    return _CLOSING.sub("", bare) if comment.startswith(("=begin", "--[", "{-", "(*", "<#")) else bare
 
 
 def _folded(text: str) -> str:

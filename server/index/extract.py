@@ -35,8 +35,10 @@ import numpy as np
 from tree_sitter import Node, Parser, Point, QueryCursor, Tree
 from tree_sitter import Range as ParsedRange
 
-from server.index.languages import LANGUAGES, Rule, grammar_of, query_of, rules_of
-from server.index.recover import accept, pieces
+from server.index.languages import LANGUAGES, NOTEBOOK, Language, Rule, grammar_of, has_grammar, query_of, rules_of
+from server.index.notebook import in_notebook, read
+from server.index.outline import headed, outline
+from server.index.recover import accept, pieces, touches, without
 from server.index.units import Found, Lead, Matches, Range, shown_name, write
 from server.types import Kind, Unit
 
@@ -69,6 +71,7 @@ _REACH = 3
 """Nodes in a row that an error spoils: `foo.` makes a property and a block of the function after it."""
 
 _BOM = b"\xef\xbb\xbf"
+_INK = re.compile(rb"[^\n]")
 _LONE_CR = re.compile(rb"\r(?!\n)")
 _OWN = frozenset({"exports", "module.exports", "module", "this", "self", "window", "globalThis", "global"})
 """Objects whose functions belong to the module or to the function around them, not to a thing of that name."""
@@ -101,17 +104,43 @@ def extract(data: bytes, language: str, path: str) -> tuple[Unit, ...]:
     chosen = LANGUAGES.get(language)
     if chosen is None:
         return ()
+    if language == NOTEBOOK:
+        notebook = read(data)
+        inner = LANGUAGES.get(notebook.language, LANGUAGES["python"])
+        return in_notebook(notebook, write(notebook.text, _matches(notebook.code, inner.id), path, inner), data, path)
     # What is parsed is the file without its byte order mark and with each lone \r as \n, because the grammars know
     # \n only. Offsets of a Span count from the real start of the file; column 0 of row 0 is after the mark.
     shift = len(_BOM) if data.startswith(_BOM) else 0
     text = data[shift:]
     if b"\r" in text:
         text = _LONE_CR.sub(b"\n", text)
-    return write(text, _matches(text, language), path, chosen, shift)
+    return write(text, _matches(*_script(text, chosen)), path, chosen, shift)
+
+
+def _script(text: bytes, language: Language) -> tuple[bytes, str]:
+    """Return what of a file is code, in its place, and the language of that; all else becomes white space."""
+    if language.scripts is None:
+        return text, language.id
+    kept, end, inner = list[bytes](), 0, "javascript"
+    for script in language.scripts.finditer(text):
+        kept += [_INK.sub(b" ", text[end : script.start("code")]), script["code"]]
+        end = script.end("code")
+        if script["typed"] is not None:
+            inner = "typescript"
+    return b"".join([*kept, _INK.sub(b" ", text[end:])]), inner
+
+
+def spoiled(data: bytes, language: str) -> list[Range]:
+    """Return the ranges of a file in which errors may have hidden units; none for one that takes too long to parse."""
+    text = _LONE_CR.sub(b"\n", data)
+    tree = _parse(text, language, time.thread_time() + _BUDGET) if _nesting(text) <= _DEEPEST_NESTING else None
+    return _spoiled(tree.root_node) if tree is not None and tree.root_node.has_error else []
 
 
 def _matches(text: bytes, language: str) -> Matches:
     """Parse a text and run its language's query, and again on the parts of it that errors have spoiled."""
+    if not has_grammar(language):
+        return outline(text)
     if _nesting(text) > _DEEPEST_NESTING:
         return Matches()
     deadline = time.thread_time() + _BUDGET
@@ -123,19 +152,44 @@ def _matches(text: bytes, language: str) -> Matches:
     spoiled = _spoiled(tree.root_node) if tree.root_node.has_error else []
     opening = LANGUAGES[language].opening
     prologue = [(at, at + len(opening))] if opening and (at := text.find(opening)) >= 0 else []
+    around_errors, lost = [whole] if spoiled else [], list[Range]()
     for level in range(_LEVELS):
         broken: list[Range] = []
-        for piece in pieces(text, spoiled, level):
-            if piece == whole or time.thread_time() > deadline:
-                continue
-            ranges = [*(before for before in prologue if before[1] <= piece[0]), piece]
-            tree = _parse_ranges(text, language, ranges)
-            if tree.root_node.has_error:
-                broken.append(piece)
-            elif (alone := _query(text, language, tree, deadline)) is not None:
-                accept(text, found, alone, piece, outermost=level == 0)
-        spoiled = broken
+        for around in around_errors:
+            holes: list[Range] = []
+            for piece in pieces(text, around, level):
+                # An error may begin in the middle of a class, and the rest of it look like something else.
+                if level == 0 and not touches(piece, spoiled):
+                    continue
+                if time.thread_time() > deadline:
+                    break
+                # The whole was tried already.
+                alone = _alone(text, language, prologue, [piece], deadline) if piece != whole else None
+                if alone is None:
+                    holes.append(piece)
+                else:
+                    accept(text, found, alone, piece, outermost=level == 0)
+            # A class is whole again without the methods that spoil it.
+            if level and holes and time.thread_time() < deadline:
+                rest = _alone(text, language, prologue, list(without(around, holes)), deadline)
+                if rest is not None:
+                    accept(text, found, rest, around, outermost=level == 1, holes=holes)
+            broken += holes
+        around_errors = broken
+        lost += broken
+    names = {each.name[0] for each in found.found}
+    for piece in lost:
+        last_resort = headed(text, piece)
+        if last_resort is not None and last_resort.name[0] not in names:
+            found.found.append(last_resort)
     return found
+
+
+def _alone(text: bytes, language: str, prologue: list[Range], extents: list[Range], deadline: float) -> Matches | None:
+    """Return what some ranges of a text hold if they parse without error."""
+    before = [each for each in prologue if each[1] <= extents[0][0]]
+    tree = _parse_ranges(text, language, [*before, *extents])
+    return None if tree.root_node.has_error else _query(text, language, tree, deadline)
 
 
 def _nesting(text: bytes) -> int:

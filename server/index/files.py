@@ -12,7 +12,7 @@ from pathlib import Path
 
 from server.config import Settings
 from server.index.ignore import IgnoreRules
-from server.index.languages import language_of
+from server.index.languages import NOTEBOOK, language_of
 from server.types import CancelToken, FileStamp
 
 _BINARY_PROBE = 8000
@@ -141,7 +141,9 @@ def check_text(data: bytes, language: str, settings: Settings) -> None:
     longest = max(map(len, lines))
     is_script = language.startswith(("javascript", "typescript")) and len(data) > _MINIFIED_SMALLEST
     average = len(data) / len(lines)
-    if (longest > _LONGEST_LINE and longest * 2 > len(data)) or (is_script and average > _MINIFIED_AVERAGE):
+    # The pictures of a notebook are long lines.
+    is_long = longest > _LONGEST_LINE and longest * 2 > len(data) and language != NOTEBOOK
+    if is_long or (is_script and average > _MINIFIED_AVERAGE):
         raise Skip("minified")
 
 

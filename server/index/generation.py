@@ -25,6 +25,7 @@ try:
 except ImportError:  # no compiler, or built for another machine: exact search answers the same, only slower
     annoy = None  # type: ignore[assignment]
 
+HAS_TREES = annoy is not None
 ANNOY_MIN_ROWS = 20_000
 """Below, scanning exactly is as fast and finds everything (2 cores, 256 dimensions: 1 ms at 20,000 rows)."""
 ANNOY_TREES = 20
@@ -34,7 +35,7 @@ ANNOY_SEARCH_K = 10_000
 _PLATFORM = f"{sys.byteorder}-{platform.machine()}-{platform.system()}"
 
 
-def write(parent: Path, segment: Segment, sequence: int, fingerprint: str) -> str:
+def write(parent: Path, segment: Segment, sequence: int, fingerprint: str, with_tree: bool = True) -> str:
     """Write a generation into a new folder and return its name; it counts only once the store points to it.
 
     `sequence` is the store's last change that the segment holds. Errors: OSError when the disk is full.
@@ -51,7 +52,7 @@ def write(parent: Path, segment: Segment, sequence: int, fingerprint: str) -> st
                 file.flush()
                 os.fsync(file.fileno())
             digests[field] = [list(array.shape), _digest(folder / field)]
-        if annoy is not None and len(segment) >= ANNOY_MIN_ROWS:
+        if annoy is not None and with_tree and len(segment) >= ANNOY_MIN_ROWS:
             tree = annoy.AnnoyIndex(segment.vectors.shape[1], "angular")
             tree.set_seed(1)
             for row, vector in enumerate(segment.vectors):
@@ -74,6 +75,11 @@ def write(parent: Path, segment: Segment, sequence: int, fingerprint: str) -> st
     return name
 
 
+def encoder_of(parent: Path, name: str) -> str:
+    """Return the name of the space whose vectors a generation holds; OSError or ValueError where it cannot be read."""
+    return str(json.loads((parent / name / "meta.json").read_text(encoding="ascii")).get("encoder"))
+
+
 def read(parent: Path, name: str, fingerprint: str) -> tuple[Segment, int] | None:
     """Map a generation and return it with its sequence number; None where it does not match in every respect."""
     folder = parent / name
@@ -92,10 +98,53 @@ def read(parent: Path, name: str, fingerprint: str) -> tuple[Segment, int] | Non
             )
             arrays[field] = np.asarray(arrays[field])
         near = _tree(folder, meta["files"], arrays["vectors"].shape[1]) if "tree.ann" in meta["files"] else None
-        segment = Segment(tuple(meta["paths"]), tuple(meta["languages"]), near=near, **arrays)
+        segment = Segment(
+            tuple(meta["paths"]),
+            tuple(meta["languages"]),
+            is_intact=_Sizes(folder, [*(field for field, _ in SEGMENT_ARRAYS), *(["tree.ann"] if near else [])]),
+            near=near,
+            **arrays,
+        )
         return segment, int(meta["sequence"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def wants_tree(segment: Segment) -> bool:
+    """Tell whether a tree could be had and would pay."""
+    return annoy is not None and segment.near is None and len(segment) >= ANNOY_MIN_ROWS
+
+
+def tree_problem() -> str | None:
+    """Say what is wrong with Annoy here: some builds of it find one neighbour only (spotify/annoy#679)."""
+    if not HAS_TREES:
+        return "Annoy cannot be imported"
+    rows = np.random.default_rng(1).standard_normal((200, 16)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    tree = annoy.AnnoyIndex(16, "angular")
+    tree.set_seed(1)
+    for number, row in enumerate(rows):
+        tree.add_item(number, row)
+    tree.build(10, n_jobs=1)
+    for number, row in enumerate(rows):
+        nearest = set(np.argsort(rows @ row)[-10:].tolist())
+        found = tree.get_nns_by_vector(row, 10, search_k=2_000)
+        if not found or found[0] != number or len(nearest & set(found)) < 9:
+            return "Annoy finds other neighbours than an exact search"
+    return None
+
+
+class _Sizes:
+    """Tells whether files still have the sizes they had; deleted ones count as whole, as what is mapped remains."""
+
+    def __init__(self, folder: Path, names: list[str]) -> None:
+        self._sizes = [(folder / name, (folder / name).stat().st_size) for name in names]
+
+    def __call__(self) -> bool:
+        try:
+            return all(path.stat().st_size >= size for path, size in self._sizes)
+        except OSError:
+            return True
 
 
 def remove_others(parent: Path, keep: Collection[str]) -> None:

@@ -25,9 +25,9 @@ class Language:
     """LSP language id."""
     extensions: tuple[str, ...]
     """Lower case, with the dot."""
-    module: str
-    """Python module of the grammar, imported on first use."""
-    query: str
+    module: str = ""
+    """Python module of the grammar, imported on first use; without one, first lines tell the definitions."""
+    query: str = ""
     """Name of the query file, without its ending."""
     function: str = "language"
     """Function of the module that returns the grammar."""
@@ -37,6 +37,8 @@ class Language:
     """What a method must be called to be a constructor, where the name decides it."""
     opening: bytes = b""
     """What must stand before code in a file that is more than code."""
+    scripts: re.Pattern[bytes] | None = None
+    """Finds the parts of a file that are `code`, and `typed` if it is TypeScript."""
     has_methods: bool = True
     """Whether a function in a type is its method also where the query does not say so."""
 
@@ -49,6 +51,12 @@ class Rule:
     """The words of which its @keyword must be one, if it has any."""
     joined: bool
     """Whether what it finds goes on in the next unit of the same name."""
+
+
+NOTEBOOK = "jupyter"
+_SCRIPTS = re.compile(
+    rb"""<script\b(?:[^>]*?\blang=["']?(?P<typed>tsx?|typescript)\b)?[^>]*>(?P<code>.*?)(?:</script>|\Z)""", re.S | re.I
+)
 
 
 _ALL = (
@@ -104,6 +112,45 @@ _ALL = (
     Language("scala", (".scala", ".sc", ".sbt"), "tree_sitter_scala", "scala", constructor="this"),
     Language("swift", (".swift",), "tree_sitter_swift", "swift"),
     Language("zig", (".zig",), "tree_sitter_zig", "zig"),
+    Language("vue", (".vue",), "tree_sitter_typescript", "", scripts=_SCRIPTS),
+    Language("svelte", (".svelte",), "tree_sitter_typescript", "", scripts=_SCRIPTS),
+    # The language of its kernel: server/index/notebook.py
+    Language(NOTEBOOK, (".ipynb",)),
+    # No grammar: server/index/outline.py
+    Language("clojure", (".clj", ".cljs", ".cljc")),
+    Language("coffeescript", (".coffee",)),
+    Language("crystal", (".cr",)),
+    Language("d", (".d",)),
+    Language("dart", (".dart",)),
+    Language("dockerfile", (".dockerfile",), names=("dockerfile", "containerfile")),
+    Language("elm", (".elm",)),
+    Language("emacs-lisp", (".el",)),
+    Language("erlang", (".erl", ".hrl")),
+    Language("fish", (".fish",)),
+    Language("fortran-modern", (".f90", ".f95", ".f03", ".f08")),
+    Language("fsharp", (".fs", ".fsx", ".fsi")),
+    Language("graphql", (".graphql", ".gql")),
+    Language("groovy", (".groovy", ".gradle"), names=("jenkinsfile",)),
+    Language("julia", (".jl",)),
+    Language("lisp", (".lisp", ".cl")),
+    Language("makefile", (".mk",), names=("makefile", "gnumakefile")),
+    Language("nim", (".nim",)),
+    Language("nix", (".nix",)),
+    Language("objective-c", (".m",)),
+    Language("objective-cpp", (".mm",)),
+    Language("ocaml", (".ml", ".mli")),
+    Language("pascal", (".pas", ".pp")),
+    Language("perl", (".pl", ".pm")),
+    Language("powershell", (".ps1", ".psm1")),
+    Language("proto3", (".proto",)),
+    Language("r", (".r",)),
+    Language("scheme", (".scm", ".ss", ".rkt")),
+    Language("solidity", (".sol",)),
+    Language("sql", (".sql",)),
+    Language("tcl", (".tcl",)),
+    Language("terraform", (".tf", ".hcl")),
+    Language("vb", (".vb",)),
+    Language("viml", (".vim",)),
 )
 
 LANGUAGES: Mapping[str, Language] = MappingProxyType({language.id: language for language in _ALL})
@@ -125,6 +172,11 @@ _BY_INTERPRETER = {
     "luajit": "lua",
     "scala": "scala",
     "swift": "swift",
+    "perl": "perl",
+    "rscript": "r",
+    "julia": "julia",
+    "fish": "fish",
+    "tclsh": "tcl",
 }
 _SHEBANG = re.compile(rb"\A(?:\xef\xbb\xbf)?#![ \t]*(?:\S*/)?(?:env[ \t]+(?:-\S+[ \t]+|\w+=\S*[ \t]+)*)?([^\s/]+)")
 _CPP_LINE = re.compile(
@@ -149,7 +201,7 @@ def language_of(path: str, head: bytes = b"") -> str | None:
         found = _BY_EXTENSION.get(f".{ending}")
         return "cpp" if ending == "h" and _CPP_LINE.search(head) else found
     shebang = None if dot else _SHEBANG.match(head)
-    return _BY_INTERPRETER.get(shebang[1].decode(errors="replace").rstrip("0123456789.")) if shebang else None
+    return _BY_INTERPRETER.get(shebang[1].decode(errors="replace").lower().rstrip("0123456789.")) if shebang else None
 
 
 @cache
@@ -157,6 +209,18 @@ def grammar_of(language: str) -> Grammar:
     """Load the grammar of a language, once."""
     chosen = LANGUAGES[language]
     return Grammar(getattr(import_module(chosen.module), chosen.function)())
+
+
+@cache
+def has_grammar(language: str) -> bool:
+    """Tell whether there is a grammar of a language, and it can be loaded here."""
+    if not LANGUAGES[language].module:
+        return False
+    try:
+        grammar_of(language)
+    except (ImportError, OSError, ValueError):  # not built for this platform
+        return False
+    return True
 
 
 @cache

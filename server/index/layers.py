@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +18,11 @@ from server.index import generation
 from server.index.columns import FileEntry, split_keys
 from server.index.ingest import Ingested
 from server.index.segment import Segment, build
-from server.index.store import Store
+from server.index.spaces import Second, Space
+from server.index.store import Store, is_environment, reading
 from server.index.vectors import VectorStore
-from server.types import Encoder, FileStamp, Passage
+from server.process import in_process
+from server.types import FileStamp, Passage
 
 COMPACT_MIN_UNITS = 2_000
 """A delta this small is never worth a new generation: merging it takes milliseconds."""
@@ -23,6 +30,8 @@ COMPACT_SHARE = 0.1
 """Of the generation's units: past it the delta is folded into a new generation."""
 COMPACT_SHARE_BULK = 1.0
 """The same during a first index, where each early generation is written in vain: doubling keeps that to one more."""
+FOLD_BESIDE = 20_000
+"""Units; from here on a generation is made in a process of its own, whose memory and locks are not the server's."""
 _ENCODE_BATCH = 512
 _NO_STAMP = FileStamp(0, 0, 0)
 """Equals no file's stamp."""
@@ -36,44 +45,162 @@ class Layer:
     segment: Segment
     live: npt.NDArray[np.bool_]
 
+    @cached_property
+    def count(self) -> int:
+        """Return how many rows are live."""
+        return int(np.count_nonzero(self.live))
+
+    @cached_property
+    def words(self) -> int:
+        """Return how many words the live rows have."""
+        return int(self.segment.totals[self.live].sum())
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A generation that could not be written: rows in memory, and the changes that they hold."""
+
+    segment: Segment
+    delta: dict[str, FileEntry]
+    space: str
+    """The name of the space whose vectors the rows have."""
+
+
+class Tally:
+    """Counts files by language and by the reason why they were skipped, and their units."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, tuple[str, str | None, int]] = {}
+        self._languages: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._units = 0
+
+    def put(self, path: str, language: str, reason: str | None, units: int) -> None:
+        """Count a file, and no longer what it was before."""
+        self.drop(path)
+        self._files[path] = sys.intern(language), reason, units
+        self._add(language, reason, units, 1)
+
+    def drop(self, path: str) -> None:
+        """Count a file no longer."""
+        if (known := self._files.pop(path, None)) is not None:
+            self._add(*known, -1)
+
+    def _add(self, language: str, reason: str | None, units: int, sign: int) -> None:
+        if reason is None:
+            self._languages[language] += sign
+        elif reason:
+            self._reasons[reason] += sign
+        self._units += sign * units
+
+    def counts(self) -> tuple[dict[str, int], dict[str, int], int]:
+        """Return files by language, skipped ones by reason, and the number of units."""
+        return _positive(self._languages), _positive(self._reasons), self._units
+
 
 class FolderLayers:
-    """The index of one folder; used by the engine's thread alone (invariant 2)."""
+    """The index of one folder; used by the engine's thread alone (invariant 2).
 
-    def __init__(self, root: str, home: Path, vectors: VectorStore, encoder: Encoder) -> None:
+    What cannot be written, because another process writes this index or the disk refuses, is kept in memory and
+    answers all the same; `save` brings it to the disk once that is possible.
+    """
+
+    def __init__(self, root: str, home: Path, space: Space) -> None:
         self.root = root
         self._home = home
-        self._vectors = vectors
-        self._encoder = encoder
+        self._first = self._space = space
+        """The space whose vectors are always complete, and the one that answers."""
         self.store = Store(home)
-        self.stamps = self.store.stamps()
+        self.stamps: dict[str, FileStamp] = {}
+        self._tally = Tally()
+        self._unsaved: dict[str, FileEntry | None] = {}
+        """What the store lacks: by path what is known of a file, None for one that is gone."""
         self._delta: dict[str, FileEntry] = {}
         self._buffers: dict[str, FileEntry] = {}
-        self._base = self._load_base()
         self._delta_segment: Segment | None = None
         self._buffer_segment: Segment | None = None
         self.has_lost = False
         """Whether files wait for a scan because the shared store lost vectors of theirs."""
+        self.second: Second | None = None
+        """Another space that is to know what is committed here, too."""
         self.encoded = 0
         """Passages encoded so far; the rest came from the content-addressed store."""
+        self._base = build((), space.vectors.rows)
+        self._base_name: str | None = None
+        self._sequence = 0
+        self.rewind()
+        self._tidy()
 
     def close(self) -> None:
         """Close the database."""
         self.store.close()
 
-    def commit(self, batch: Sequence[Ingested], deleted: Iterable[str] = ()) -> None:
-        """Make saved changes durable, then visible; vectors are kept before anything refers to them (invariant 4)."""
-        gone = [path for path in deleted if path in self.stamps]
+    def commit(self, batch: Sequence[Ingested], deleted: Iterable[str] = (), pending: int = 0) -> None:
+        """Make saved changes visible, and durable if possible; `pending` files are still to come.
+
+        Raises OSError or sqlite3.Error where they could not be written; they are visible all the same.
+        """
         self._keep_vectors(batch)
-        entries = [ingested.entry for ingested in batch]
-        self.store.commit(entries, gone)
-        for entry in entries:
-            self._delta[entry.path] = entry
-            self.stamps[entry.path] = entry.stamp
-        for path in gone:
-            self._delta[path] = FileEntry(path, _NO_STAMP, "", None)  # a claim without units
-            del self.stamps[path]
+        for path in deleted:
+            if path in self.stamps:
+                self._forget(path)
+                self._unsaved[path] = None
+        for ingested in batch:
+            self._take(ingested.entry)
+            self._unsaved[ingested.entry.path] = ingested.entry
         self._delta_segment = None
+        self.save(pending)
+
+    def save(self, pending: int = 0) -> None:
+        """Write what the store lacks; vectors are durable before anything refers to them (invariant 4)."""
+        if not self._unsaved or not self.store.is_writer:
+            return
+        self._first.vectors.save()
+        entries = [entry for entry in self._unsaved.values() if entry is not None]
+        gone = [path for path, entry in self._unsaved.items() if entry is None]
+        self._sequence = self.store.commit(entries, gone, pending)
+        self._unsaved.clear()
+
+    def finish(self) -> None:
+        """Tell other processes that the whole workspace was read."""
+        if self.store.is_writer and self.store.get("pending") != "0" and self.is_saved:
+            self.store.put("pending", "0")
+
+    @property
+    def is_saved(self) -> bool:
+        """Tell whether the disk has everything that is known here."""
+        return not self._unsaved
+
+    def lead(self) -> bool:
+        """Try to become the process that writes this index; tell whether this one now is and was not before."""
+        if self.store.is_writer or not self.store.lead():
+            return False
+        self.rewind()
+        self._tidy()
+        return True
+
+    def follow(self) -> set[str] | None:
+        """Take over what another process committed, and return the files about which it says something else.
+
+        None when there is nothing new.
+        """
+        if self.store.is_writer or not self.store.changed():
+            return None
+        own = {path: entry.stamp if entry is not None else None for path, entry in self._unsaved.items()}
+        if self.store.generation(self._space.name) != self._base_name:
+            self._unsaved.clear()
+            self.rewind()
+        else:
+            for entry in self.store.entries(after=self._sequence):
+                self._unsaved.pop(entry.path, None)
+                self._take(entry)
+            paths = self.store.paths()
+            for path in [path for path in self.stamps if path not in paths and path not in self._unsaved]:
+                self._forget(path)
+            self._unsaved = {path: entry for path, entry in self._unsaved.items() if entry is not None or path in paths}
+            self._sequence = self.store.sequence()
+        self._delta_segment = None
+        return {path for path, stamp in own.items() if self.stamps.get(path) != stamp}
 
     def set_buffer(self, ingested: Ingested) -> None:
         """Put an open buffer above whatever is saved; nothing of it is written to the index (only its vectors are)."""
@@ -88,101 +215,214 @@ class FolderLayers:
 
     def layers(self) -> tuple[Layer, ...]:
         """Return the layers, newest first, with their live rows computed from the order of claims (invariant 5)."""
+        if not self._base.is_intact():
+            self.rewind()
         if self._buffer_segment is None:
-            self._buffer_segment = build(self._buffers.values(), self._vectors.rows)
+            self._buffer_segment = build(self._buffers.values(), self._space.vectors.rows)
         if self._delta_segment is None:
-            self._delta_segment = build(self._delta.values(), self._vectors.rows)
+            self._delta_segment = build(self._delta.values(), self._space.vectors.rows)
             self._reread_lost(self._delta_segment)
         return (
             _layer(self.root, self._buffer_segment, ()),
             _layer(self.root, self._delta_segment, self._buffers),
-            _layer(self.root, self._base[0], (*self._buffers, *self._delta)),
+            _layer(self.root, self._base, (*self._buffers, *self._delta)),
         )
 
+    def use(self, space: Space) -> None:
+        """Answer from the vectors of another space."""
+        self._space = space
+        self.rewind()
+        self._buffer_segment = None
+
+    def missing(self, space: Space) -> int:
+        """Return how many of the live passages a space has no vectors for."""
+        keys = {bytes(key) for layer in self.layers() for key in split_keys(layer.segment.keys[layer.live])}
+        return len(keys) - len(space.vectors.known(list(keys)))
+
+    def refresh(self) -> None:
+        """Look again for vectors that were unknown."""
+        self._base = self._completed(self._base)
+        self._delta_segment = self._buffer_segment = None
+
+    def distrust(self) -> None:
+        """Forget what tells that files did not change."""
+        self.stamps.update(dict.fromkeys(self.stamps, _NO_STAMP))
+
     def counts(self) -> tuple[dict[str, int], dict[str, int], int]:
-        """Return saved files by language, skipped ones by reason, and the number of saved units."""
-        return self.store.counts()
+        """Return files by language, skipped ones by reason, and the number of units, open buffers left aside."""
+        return self._tally.counts()
 
     def wants_compaction(self, is_bulk: bool) -> bool:
         """Tell whether the delta has grown past what merging it on each save should cost."""
+        if not self.store.is_writer and not self.store.trouble:
+            return False  # the process that writes will
+        if not is_bulk and self.store.is_writer and self.is_saved and generation.wants_tree(self._base):
+            return True
         share = COMPACT_SHARE_BULK if is_bulk else COMPACT_SHARE
-        return self.delta_units > max(COMPACT_MIN_UNITS, share * len(self._base[0]))
+        return self.delta_units > max(COMPACT_MIN_UNITS, share * len(self._base))
 
     @property
     def delta_units(self) -> int:
         """Return how many units changed since the generation."""
         return sum(map(len, self._delta.values()))
 
-    def generation_writer(self) -> Callable[[], str]:
-        """Return a function that writes a generation of all that is committed when it runs, and returns its name.
+    def generation_writer(self, is_bulk: bool) -> Callable[[], str | Folded]:
+        """Return a function for another thread that folds what is known into a new generation; see `adopt`.
 
-        It is for another thread: it reads through connections of its own. What is committed meanwhile has greater
-        sequence numbers and so stays in the delta.
+        It reads through connections of its own. What is committed meanwhile stays in the delta: it has greater
+        sequence numbers. Where the disk does not have everything, the generation is made in memory.
         """
-        home, vectors, encoder = self._home, self._vectors, self._encoder
+        home, space, unsaved = self._home, self._space.name, dict(self._unsaved)
+        if self.store.is_writer and not unsaved:
+            place, with_tree = self._space.vectors.place, not is_bulk
+            if self.delta_units + len(self._base) < FOLD_BESIDE:
+                return lambda: fold(home, space, place, with_tree)
+            return lambda: in_process(fold, home, space, place, with_tree)
+        vectors, delta, has_file = self._space.vectors.reopen(), dict(self._delta), not self.store.is_behind
 
-        def write() -> str:
-            store, own = Store(home), vectors.reopen()
-            try:
-                with store.reading():
-                    sequence = store.sequence()
-                    segment = build(store.entries(), own.rows)
-                return generation.write(home, segment, sequence, encoder.fingerprint)
-            finally:
-                store.close()
-                own.close()
+        def fold_in_memory() -> Folded:
+            with contextlib.ExitStack() as stack:
+                entries: Iterable[FileEntry] = stack.enter_context(reading(home))[1] if has_file else ()
+                kept = [entry for entry in entries if entry.path not in unsaved]
+                kept += [entry for entry in unsaved.values() if entry is not None]
+                segment = build(kept, vectors.rows)
+            vectors.close()
+            return Folded(segment, delta, space)
 
-        return write
+        return fold_in_memory
 
-    def adopt(self, name: str) -> None:
-        """Publish a generation by one pointer (invariant 6)."""
-        self.store.point(self._encoder.fingerprint, name)
-        generation.remove_others(self._home, self.store.generations())
-        self._base = self._load_base()
-        self._reread_lost(self._base[0])
+    def adopt(self, made: str | Folded) -> None:
+        """Answer from a new generation, one on disk published by one pointer (invariant 6)."""
+        if isinstance(made, Folded):
+            if made.space != self._space.name:
+                return
+            self._base = made.segment
+            self._delta = {path: entry for path, entry in self._delta.items() if made.delta.get(path) is not entry}
+        else:
+            if not self.store.is_writer:
+                return
+            self.store.point(generation.encoder_of(self._home, made), made)  # which may not answer any more
+            self._tidy()
+            self._load_base()
+        self._reread_lost(self._base)
         self._delta_segment = None
 
     def rewind(self) -> None:
-        """Forget what is in memory and read the store again, after a change that failed."""
-        self.stamps = self.store.stamps()
-        self._base = self._load_base()
+        """Read the store again, and put above it what it lacks; a store that makes no sense is begun anew."""
+        try:
+            self._reload()
+        except (ValueError, sqlite3.DatabaseError) as problem:
+            if is_environment(problem):
+                raise
+            self.store.replace()
+            self._reload()
+
+    def _reload(self) -> None:
+        self.stamps.clear()
+        self._tally = Tally()
+        for path, stamp, language, reason, units in self.store.known():
+            self.stamps[path] = stamp
+            self._tally.put(path, language, reason, units)
+        self._load_base()
         self._delta_segment = None
 
-    def _load_base(self) -> tuple[Segment, int]:
+    def _load_base(self) -> None:
         """Map the current generation and put what changed since into the delta; without one, all is delta."""
-        name = self.store.generation(self._encoder.fingerprint)
-        loaded = generation.read(self._home, name, self._encoder.fingerprint) if name else None
-        base, sequence = loaded or (build((), self._vectors.rows), 0)
+        name = self._base_name = self.store.generation(self._space.name)
+        loaded = generation.read(self._home, name, self._space.name) if name else None
+        self._base, sequence = loaded or (build((), self._space.vectors.rows), 0)
+        self._base = self._completed(self._base)
         self._delta = {entry.path: entry for entry in self.store.entries(after=sequence)}
-        for path in base.paths:
+        self._sequence = self.store.sequence()
+        for path, entry in self._unsaved.items():
+            if entry is None:
+                self._forget(path)
+            else:
+                self._take(entry)
+        for path in self._base.paths:
             if path not in self.stamps:
-                self._delta[path] = FileEntry(path, _NO_STAMP, "", None)
-        return base, sequence
+                self._delta[path] = _nothing(path)
+
+    def _take(self, entry: FileEntry) -> None:
+        """Let an entry stand for its file."""
+        self._delta[entry.path] = entry
+        self.stamps[entry.path] = entry.stamp
+        self._tally.put(entry.path, entry.language, entry.reason, len(entry))
+
+    def _forget(self, path: str) -> None:
+        """Let a file be gone: a claim without units."""
+        self._delta[path] = _nothing(path)
+        self.stamps.pop(path, None)
+        self._tally.drop(path)
+
+    def _tidy(self) -> None:
+        """Delete the generations that a crash or a newer one left behind."""
+        if self.store.is_writer:
+            generation.remove_others(self._home, self.store.generations())
+
+    def _completed(self, segment: Segment) -> Segment:
+        """Return a generation of a second space with the vectors that were not known yet when it was written."""
+        if self._space is self._first:
+            return segment
+        empty = np.flatnonzero(~segment.vectors.any(axis=1))
+        rows = self._space.vectors.rows(split_keys(segment.keys[empty]))
+        if not rows.any():
+            return segment
+        vectors = np.array(segment.vectors)
+        vectors[empty] = rows
+        return replace(segment, vectors=vectors)
 
     def _keep_vectors(self, batch: Sequence[Ingested]) -> None:
         """Encode what no store knows yet, once for equal passages."""
         passages: dict[bytes, Passage] = {}
+        languages: dict[bytes, str] = {}
         for ingested in batch:
             if ingested.entry.columns is not None:
-                passages.update(zip(ingested.entry.columns.key_list(), ingested.passages, strict=True))
-        known = self._vectors.known(list(passages))
+                keys = ingested.entry.columns.key_list()
+                passages.update(zip(keys, ingested.passages, strict=True))
+                languages.update(dict.fromkeys(keys, ingested.entry.language))
+        known = self._first.vectors.known(list(passages))
         missing = [key for key in passages if key not in known]
         for start in range(0, len(missing), _ENCODE_BATCH):
             keys = missing[start : start + _ENCODE_BATCH]
-            rows = self._encoder.encode([passages[key] for key in keys])
-            self._vectors.put(dict(zip(keys, rows, strict=True)))
+            rows = self._first.encoder.encode([passages[key] for key in keys])
+            self._first.vectors.put(dict(zip(keys, rows, strict=True)))
             self.encoded += len(keys)
+        if self.second is not None:
+            self.second.ask(passages, languages)
 
     def _reread_lost(self, segment: Segment) -> None:
         """Forget the stamps of files whose vectors the shared store lost, so that the next scan reads them."""
+        if self._space is not self._first:
+            return  # what a second space lacks is encoded on the side, or by a job
         empty = np.flatnonzero(~segment.vectors.any(axis=1))
         keys = split_keys(segment.keys[empty])
-        known = self._vectors.known(keys)  # a passage without a known word has zeros of its own
+        known = self._space.vectors.known(keys)  # a passage without a known word has zeros of its own
         for row, key in zip(empty.tolist(), keys, strict=True):
             path = segment.paths[segment.file_of[row]]
             if key not in known and path in self.stamps:
                 self.stamps[path] = _NO_STAMP
                 self.has_lost = True
+
+
+def fold(home: Path, fingerprint: str, vectors: tuple[Path, str, int], with_tree: bool) -> str:
+    """Write a generation of all that is committed when this runs, and return its name; runs in any process."""
+    own = VectorStore(*vectors)
+    try:
+        with reading(home) as (sequence, entries, _):
+            segment = build(entries, own.rows)
+        return generation.write(home, segment, sequence, fingerprint, with_tree)
+    finally:
+        own.close()
+
+
+def _positive(counter: Counter[str]) -> dict[str, int]:
+    return {name: count for name, count in sorted(counter.items()) if count > 0}
+
+
+def _nothing(path: str) -> FileEntry:
+    """Return a claim without units."""
+    return FileEntry(path, _NO_STAMP, "", None)
 
 
 def _layer(folder: str, segment: Segment, claimed: Iterable[str]) -> Layer:

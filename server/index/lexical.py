@@ -1,8 +1,13 @@
-"""Lexical terms: what of a unit can be matched word by word, and BM25 over it."""
+"""Lexical terms: what of a unit can be matched word by word, in which field and how often.
+
+A posting is one uint32: the number of occurrences in each field, in bit fields (`_BITS`), cut off at what the bits
+hold. So the weights of the fields are chosen when a question is asked, and learning better ones rebuilds no index.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,54 +18,141 @@ import numpy.typing as npt
 from server.model.tokens import split, words
 from server.types import Passage
 
-LEXICAL_VERSION = 1
+LEXICAL_VERSION = 2
 """Stored with the index: raise it with any change of what `bag` returns."""
 
-FIELD_WEIGHTS = {"name": 4.0, "path": 2.0, "container": 1.5, "documentation": 2.0, "signature": 1.0, "body": 1.0}
-"""How many times one occurrence in a field counts (BM25F). Multiples of .5, so that sums are exact in any order and
-an incremental index scores like one built from scratch (invariant 1)."""
-
-K1 = 1.2
-"""How soon repetitions of a term stop to count; the usual value."""
-B = 0.5
-"""How much long units are held back. Below the usual .75: a long function is often the right answer."""
+FIELDS = ("name", "file", "path", "container", "signature", "documentation", "body")
+"""Where a word can stand: `file` is the name of the file (of its folder where that is `index` or the like), `path` the
+folders above it."""
+_BITS = (4, 4, 4, 4, 4, 6, 6)
+"""Of a posting, from the lowest; the first four fields fill the lower half."""
+SHIFTS = tuple(sum(_BITS[:number]) for number in range(len(_BITS)))
+MOST = tuple((1 << bits) - 1 for bits in _BITS)
+"""Occurrences that are told apart in each field."""
+_LOWER = 4
+_HALF = 16
 
 STOP_WORDS = frozenset(
     "a an and are as at be by can do does for from how i if in into is it its me my of on or our that the their then"
     " there these this to us was we what when where which who why will with you your".split()
 )
 """Words of a question that say nothing about code. Keywords such as `if` and `for` are among them on purpose."""
+PREFIX = 4
+"""Letters that a word of a name shares with what it is short for: `auth`, `config`, `utils`."""
+_PREFIXED = (FIELDS.index("name"), FIELDS.index("file"), FIELDS.index("container"))
+_COMMON_STEMS = frozenset({"__init__", "__main__", "index", "mod", "main", "lib", "init"})
+"""Files that are called like so many others that their folder's name says more."""
+
+Counts = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
 class Bag:
-    """The weighted terms of a unit, by hash, ascending."""
+    """The terms of a unit, by hash, ascending, with their packed counts, and how many words each field has."""
 
     hashes: npt.NDArray[np.uint64]
-    weights: npt.NDArray[np.float32]
+    counts: Counts
+    lengths: npt.NDArray[np.uint16]
+    """(len(FIELDS),)"""
 
 
 def bag(passage: Passage, path: str) -> Bag:
-    """Return the weighted terms of a passage that stands in the file of that path."""
-    weighted: dict[int, float] = {}
-    fields = (
-        ("name", passage.name),
-        ("path", path),
-        ("container", passage.container),
-        ("documentation", passage.documentation),
-        ("signature", passage.signature),
-        ("body", passage.body),
+    """Return the terms of a passage that stands in the file of that path."""
+    counted: dict[int, list[int]] = {}
+    lengths = []
+    file, folders = file_words(path)
+    texts = (
+        passage.name,
+        file,
+        folders,
+        passage.container,
+        passage.signature,
+        passage.documentation,
+        passage.body,
     )
-    for field, text in fields:
-        if text:
-            weight = FIELD_WEIGHTS[field]
-            for word, count in Counter(words(text)).items():
-                for term in _hashes(word):
-                    weighted[term] = weighted.get(term, 0.0) + weight * count
-    hashes = np.fromiter(weighted.keys(), dtype=np.uint64, count=len(weighted))
-    weights = np.fromiter(weighted.values(), dtype=np.float32, count=len(weighted))
+    for field, text in enumerate(texts):
+        length = 0
+        for word, times in Counter(words(text)).items() if text else ():
+            parts, whole = _hashes(word)
+            length += times * len(parts)
+            for term in parts:
+                counted.setdefault(term, [0] * len(FIELDS))[field] += times
+            if whole is not None:
+                counted.setdefault(whole, [0] * len(FIELDS))[field] += times
+            for prefix in _prefixes(word) if field in _PREFIXED else ():
+                counted.setdefault(prefix, [0] * len(FIELDS))[field] += times
+        lengths.append(min(length, 0xFFFF))
+    hashes = np.fromiter(counted.keys(), dtype=np.uint64, count=len(counted))
+    packed = np.fromiter(map(_pack, counted.values()), dtype=np.uint32, count=len(counted))
     order = np.argsort(hashes)
-    return Bag(hashes[order], weights[order])
+    return Bag(hashes[order], packed[order], np.array(lengths, dtype=np.uint16))
+
+
+def file_words(path: str) -> tuple[str, str]:
+    """Return what names a file, and the folders above that."""
+    *folders, name = path.split("/")
+    stem = name.rpartition(".")[0] or name
+    if stem.lower() in _COMMON_STEMS and folders:
+        stem = folders.pop()
+    return stem, "/".join(folders)
+
+
+def field_counts(packed: Counts, field: int) -> Counts:
+    """Return how often each term stands in one field."""
+    counts: Counts = (packed >> np.uint32(SHIFTS[field])) & np.uint32(MOST[field])
+    return counts
+
+
+def field_mask(fields: frozenset[str]) -> int:
+    """Return the bits of a posting that belong to some fields."""
+    return sum(MOST[number] << SHIFTS[number] for number, field in enumerate(FIELDS) if field in fields)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldWeights:
+    """BM25F with the weights of one ranker: how many times an occurrence counts in each field.
+
+    The frequency of a posting is the sum of two table look-ups, one for each half of its bits.
+    """
+
+    weights: tuple[float, ...]
+    saturation: float
+    """k1: how soon repetitions of a term stop to count."""
+    length: float
+    """b: how much long units are held back, 0 to 1."""
+    lower: npt.NDArray[np.float64]
+    upper: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, weights: tuple[float, ...], saturation: float, length: float) -> FieldWeights:
+        """Prepare the tables of some weights, one for each of FIELDS."""
+        halves = np.arange(1 << _HALF, dtype=np.uint32)
+        lower, upper = np.zeros(1 << _HALF), np.zeros(1 << _HALF)
+        for field, weight in enumerate(weights):
+            if field < _LOWER:
+                lower += weight * field_counts(halves, field)
+            else:
+                upper += weight * field_counts(halves << np.uint32(_HALF), field)
+        return cls(weights, saturation, length, lower, upper)
+
+    def frequencies(self, packed: Counts) -> npt.NDArray[np.float64]:
+        """Return the weighted frequency of each posting."""
+        frequency: npt.NDArray[np.float64] = self.lower[packed & 0xFFFF] + self.upper[packed >> _HALF]
+        return frequency
+
+    def lengths(self, lengths: npt.NDArray[np.uint16]) -> npt.NDArray[np.float64]:
+        """Return the weighted length of units whose fields have (n, len(FIELDS)) words, summed field by field."""
+        total = np.zeros(len(lengths))
+        for field, weight in enumerate(self.weights):
+            total += weight * lengths[:, field]
+        return total
+
+    def saturate(
+        self, frequencies: npt.NDArray[np.float64], lengths: npt.NDArray[np.float64], mean_length: float
+    ) -> npt.NDArray[np.float64]:
+        """Return BM25's term factor, from 0 up to 1, of weighted frequencies in units of these weighted lengths."""
+        norm = 1.0 - self.length + self.length / max(mean_length, 1.0) * lengths
+        return frequencies / (frequencies + self.saturation * norm)
 
 
 def query_terms(text: str) -> dict[str, int]:
@@ -69,9 +161,30 @@ def query_terms(text: str) -> dict[str, int]:
     rest: dict[str, int] = {}
     for word in words(text):
         parts = split(word)
-        for term in (*parts, word.lower()) if len(parts) > 1 else parts:
-            (rest if term in STOP_WORDS else found)[term] = term_hash(stem(term))
+        for part in parts:
+            (rest if part in STOP_WORDS else found)[part] = term_hash(stem(part))
+        if len(parts) > 1:
+            found[word.lower()] = term_hash(_joined(parts))
     return found or rest
+
+
+def phrase_terms(text: str) -> tuple[int, ...]:
+    """Return the hashes of neighbouring words written as one: "status code" is `StatusCode` and `statuscode`, too."""
+    parts = [part for word in words(text) for part in split(word)]
+    pairs = zip(parts, parts[1:], strict=False)
+    kept = (pair for pair in pairs if not STOP_WORDS.intersection(pair))
+    return tuple(dict.fromkeys(term_hash(_joined(pair)) for pair in kept))
+
+
+def prefix_terms(text: str) -> dict[str, int]:
+    """Return the first letters of a question's words with the hashes of names' words that begin so, too."""
+    parts = (part for word in words(text) for part in split(word) if part not in STOP_WORDS)
+    return {part[:PREFIX]: prefix_hash(part) for part in parts if len(part) >= PREFIX}
+
+
+def prefix_hash(part: str) -> int:
+    """Return the number under which names with a word that begins like `part` are found."""
+    return term_hash("\0begins:" + part[:PREFIX])
 
 
 def idf(documents: int, frequency: int) -> float:
@@ -79,19 +192,15 @@ def idf(documents: int, frequency: int) -> float:
     return float(np.log1p((documents - frequency + 0.5) / (frequency + 0.5)))
 
 
-def saturate(
-    weights: npt.NDArray[np.float32], lengths: npt.NDArray[np.float32], mean_length: float
-) -> npt.NDArray[np.float64]:
-    """Return BM25's term factor, from 0 up to 1, of weighted term frequencies in units of these lengths."""
-    tf = weights.astype(np.float64)
-    return tf / (tf + K1 * (1.0 - B + B * lengths.astype(np.float64) / max(mean_length, 1.0)))
+_ENDINGS = (("ing", 6), ("ies", 5), ("ed", 5), ("es", 5), ("s", 4))
+_KEPT = re.compile(r"(?:ss|us|is)\Z")
 
 
 @lru_cache(maxsize=1 << 16)
 def stem(term: str) -> str:
     """Strip the endings that English identifiers vary in: plural, -ing, -ed; both sides of a match do."""
-    for ending, shortest in (("ing", 6), ("ies", 5), ("ed", 5), ("es", 5), ("s", 4)):
-        if term.endswith(ending) and len(term) >= shortest and not term.endswith(("ss", "us", "is")):
+    for ending, shortest in _ENDINGS:
+        if term.endswith(ending) and len(term) >= shortest and not _KEPT.search(term):
             root = term[: -len(ending)]
             if ending == "ies":
                 return root + "y"
@@ -107,10 +216,23 @@ def term_hash(term: str) -> int:
     return int.from_bytes(hashlib.blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
+def _pack(counts: list[int]) -> int:
+    return sum(min(count, most) << shift for count, most, shift in zip(counts, MOST, SHIFTS, strict=True))
+
+
+def _joined(parts: tuple[str, ...]) -> str:
+    """Return the term of an identifier as a whole, whatever joins its parts."""
+    return stem("".join(parts))
+
+
 @lru_cache(maxsize=1 << 16)
-def _hashes(word: str) -> tuple[int, ...]:
+def _hashes(word: str) -> tuple[tuple[int, ...], int | None]:
     """Return the hashes of an identifier's parts, and of the whole where it has several."""
     parts = split(word)
-    if len(parts) > 1:
-        parts = (*parts, word.lower())
-    return tuple(term_hash(stem(part)) for part in parts)
+    whole = term_hash(_joined(parts)) if len(parts) > 1 else None
+    return tuple(term_hash(stem(part)) for part in parts), whole
+
+
+@lru_cache(maxsize=1 << 16)
+def _prefixes(word: str) -> tuple[int, ...]:
+    return tuple(prefix_hash(part) for part in split(word) if len(part) >= PREFIX)

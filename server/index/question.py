@@ -9,40 +9,93 @@ from pathspec import GitIgnoreSpec
 
 from server.config import is_pattern
 from server.index.ignore import MOST_STARS, is_wild
+from server.index.columns import name_hash
 from server.index.languages import LANGUAGES
+from server.index.lexical import FIELDS as LEXICAL_FIELDS
 from server.types import Filter, Kind, Query, QuestionError
 
 LONGEST_QUERY = 100_000
 """Characters; a longer text is a file, not a question."""
 LARGEST_LIMIT = 200
+_FEWEST_MARKS = 3
+_WORDS_A_MARK = 4
+"""Code has a bracket, semicolon or the like for every few words; a sentence has not."""
 
-_FILTER = re.compile(r"""(?:^|(?<=\s))(-?)(lang|kind|path):("[^"]*"|\S*)""")
+_FILTER = re.compile(r"""(?:^|(?<=\s))(-?)(lang|kind|path|in):("[^"]*"?|\S*)""")
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|::|#|->)[A-Za-z_$][\w$]*)*")
 _CODE_LIKE = re.compile(r"[a-z][A-Z]|\w_\w|\.|::|#|->|\d")
 """What tells an identifier inside a sentence from a word."""
 _QUALIFIER = re.compile(r"\.|::|#|->")
-_TESTS = re.compile(r"\b(?:tests?|testing|specs?|mocks?|fixtures?|examples?)\b", re.IGNORECASE)
-_TESTS_OF = re.compile(r"\btests?\s+(?:for|of|that)\b", re.IGNORECASE)
+_PUNCTUATION = re.compile(r"[(){}\[\];=<>]")
+_WORD = re.compile(r"\w+")
+_TESTS = re.compile(r"\b(?:tests?|tested|testing|specs?|mocks?|fixtures?|benchmarks?)\b", re.IGNORECASE)
+_TESTS_OF = re.compile(
+    r"\b(?:tests?|specs?)\s+(?:for|of|that|which|covering|checking)\b|\bunit tests?\b|\btested\s*\??$", re.IGNORECASE
+)
+_EXAMPLES = re.compile(r"\b(?:examples?|samples?|demos?|tutorials?|usages?)\b", re.IGNORECASE)
+_EXAMPLES_OF = re.compile(
+    r"\b(?:examples?|samples?|demos?|usages?)\s+(?:of|for|that|which|how|using)\b|\bexamples?$", re.IGNORECASE
+)
 _ALIASES = {
     "js": "javascript", "jsx": "javascriptreact", "ts": "typescript", "tsx": "typescriptreact", "py": "python",
-    "c++": "cpp", "c#": "csharp", "cs": "csharp", "golang": "go", "rb": "ruby", "rs": "rust",
+    "c++": "cpp", "c#": "csharp", "cs": "csharp", "golang": "go", "rb": "ruby", "rs": "rust", "bash": "shellscript",
+    "sh": "shellscript", "shell": "shellscript", "zsh": "shellscript", "ex": "elixir", "hs": "haskell", "kt": "kotlin",
+    "notebook": "jupyter", "ipynb": "jupyter", "proto": "proto3", "vim": "viml", "objc": "objective-c",
+    "make": "makefile",
 }  # fmt: skip
-_FAMILIES = {"javascript": ("javascript", "javascriptreact"), "typescript": ("typescript", "typescriptreact")}
+_FAMILIES = {
+    "javascript": ("javascript", "javascriptreact"),
+    "typescript": ("typescript", "typescriptreact"),
+    "python": ("python", "jupyter"),
+}
+_KINDS = {
+    **{kind.name.lower(): (kind,) for kind in Kind},
+    **dict.fromkeys(("fn", "func", "def", "fun", "sub"), (Kind.FUNCTION, Kind.METHOD)),
+    **dict.fromkeys(("ctor", "init"), (Kind.CONSTRUCTOR,)),
+    **dict.fromkeys(("trait", "protocol", "typeclass"), (Kind.INTERFACE,)),
+    **dict.fromkeys(("record", "object"), (Kind.CLASS, Kind.STRUCT)),
+    **dict.fromkeys(("const",), (Kind.CONSTANT,)),
+    **dict.fromkeys(("mod", "file"), (Kind.MODULE,)),
+    **dict.fromkeys(("alias", "typedef"), (Kind.TYPE,)),
+}
+"""What users call the kinds."""
+_FIELDS = {
+    "doc": ("documentation",), "docs": ("documentation",), "documentation": ("documentation",), "name": ("name",),
+    "container": ("container",), "class": ("container",), "signature": ("signature",), "body": ("body",),
+    "code": ("signature", "body"), "path": ("file", "path"), "file": ("file",),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A query without its filters, and the identifiers in it that may be exact names."""
+    """A query without its filters, and what it asks for."""
 
     text: str
     names: tuple[tuple[str, str], ...]
     """(container or "", name) of each identifier that may be meant exactly."""
-    allows_tests: bool
-    """Tests are spoken of, so they are not out of place."""
-    wants_tests: bool
-    """Tests are asked for, so anything else is out of place."""
     filter: Filter
     limit: int
+    is_name: bool = False
+    """It is a name and nothing else."""
+    is_code: bool = False
+    """It is pasted code, and what is like it is asked for."""
+    allows_tests: bool = False
+    """Tests are spoken of, so they are not out of place."""
+    wants_tests: bool = False
+    """Tests are asked for, so anything else is out of place."""
+    allows_examples: bool = False
+    wants_examples: bool = False
+
+    @property
+    def named(self) -> dict[int, frozenset[str]]:
+        """Return the hash of each name that is asked for with the containers in which it is; none if its tests are."""
+        if self.wants_tests or self.wants_examples:
+            return {}
+        found: dict[int, frozenset[str]] = {}
+        for container, name in self.names:
+            number = name_hash(name)
+            found[number] = found.get(number, frozenset()) | {container.casefold()}
+        return found
 
 
 def parse(query: Query) -> Question:
@@ -51,15 +104,48 @@ def parse(query: Query) -> Question:
         raise QuestionError(f"limit must be from 1 to {LARGEST_LIMIT}, not {query.limit}")
     if len(query.text) > LONGEST_QUERY:
         raise QuestionError(f"the query has {len(query.text):,} characters; at most {LONGEST_QUERY:,} can be asked")
-    parts: Filter = query.filter
-    for minus, field, value in _FILTER.findall(query.text):
-        parts = _with(parts, bool(minus), field, value.strip('"'))
-    text = " ".join(_FILTER.sub(" ", query.text).split())
+    parts, text = checked(query.filter), query.text
+    is_code = _is_code(text)
+    if not is_code or "\n" not in text.strip():  # `kind: x` in pasted code is no filter
+        for minus, field, value in _FILTER.findall(text):
+            parts = _with(parts, bool(minus), field, value)
+        text = _FILTER.sub(" ", text)
+    text = text.strip() if is_code else " ".join(text.split())
     stripped = text.removesuffix("()")
     is_name = _IDENTIFIER.fullmatch(stripped) is not None
-    names = tuple(_qualified(match) for match in _IDENTIFIER.findall(text) if is_name or _CODE_LIKE.search(match))
-    allows_tests, wants_tests = _TESTS.search(text) is not None, _TESTS_OF.search(text) is not None
-    return Question(text, names, allows_tests, wants_tests, parts, query.limit)
+    names: tuple[tuple[str, str], ...] = ()
+    if not is_code:
+        names = tuple(_qualified(match) for match in _IDENTIFIER.findall(text) if is_name or _CODE_LIKE.search(match))
+    return Question(
+        text,
+        names,
+        parts,
+        query.limit,
+        is_name,
+        is_code,
+        allows_tests=is_code or _TESTS.search(text) is not None,
+        wants_tests=not is_code and _TESTS_OF.search(text) is not None,
+        allows_examples=is_code or _EXAMPLES.search(text) is not None,
+        wants_examples=not is_code and _EXAMPLES_OF.search(text) is not None,
+    )
+
+
+def checked(wanted: Filter) -> Filter:
+    """Return a filter with the languages' ids; raises QuestionError for what nothing can pass."""
+    languages = (frozenset({name}) if name in LANGUAGES else languages_named(name) for name in wanted.languages)
+    if unknown := wanted.fields - frozenset(LEXICAL_FIELDS):
+        raise QuestionError(f"there is no field {min(unknown)!r}; fields are {', '.join(sorted(_FIELDS))}")
+    globs(wanted.include)
+    globs(wanted.exclude)
+    return replace(wanted, languages=frozenset().union(*languages))
+
+
+def _is_code(text: str) -> bool:
+    """Tell pasted code from words by its punctuation."""
+    marks = len(_PUNCTUATION.findall(text))
+    if "\n" in text.strip():
+        return marks >= _FEWEST_MARKS
+    return marks >= _FEWEST_MARKS and marks * _WORDS_A_MARK >= len(_WORD.findall(text))
 
 
 def globs(patterns: tuple[str, ...]) -> GitIgnoreSpec:
@@ -87,23 +173,32 @@ def languages_named(name: str) -> frozenset[str]:
     return frozenset(family)
 
 
-def kind_named(name: str) -> Kind:
-    """Return the kind that a user means by a name; raises QuestionError for an unknown one."""
-    try:
-        return Kind[name.upper()]
-    except KeyError:
-        raise QuestionError(f"kind {name!r} is not one of {', '.join(kind.name.lower() for kind in Kind)}") from None
+def kinds_named(name: str) -> frozenset[Kind]:
+    """Return the kinds that a user means by a name; raises QuestionError for an unknown one."""
+    if name.lower() not in _KINDS:
+        raise QuestionError(f"kind {name!r} is not one of {', '.join(_KINDS)}")
+    return frozenset(_KINDS[name.lower()])
 
 
 def _with(parts: Filter, minus: bool, field: str, value: str) -> Filter:
+    if value.startswith('"'):
+        if len(value) < 2 or not value.endswith('"'):  # noqa: PLR2004
+            raise QuestionError(f"{field}:{value[:40]} lacks its closing quotation mark")
+        value = value[1:-1]
     if not value:
-        raise QuestionError(f"{field}: needs a value, as in {'lang:python' if field == 'lang' else 'path:src/**'}")
+        example = {"lang": "lang:python", "kind": "kind:method", "in": "in:doc"}.get(field, "path:src/**")
+        raise QuestionError(f"{field}: needs a value, as in {example}")
     if field == "path":
+        globs((value,))
         if minus:
             return replace(parts, exclude=(*parts.exclude, value))
         return replace(parts, include=(*parts.include, value))
     if minus:
         raise QuestionError(f"-{field}: is not known; -path: is")
+    if field == "in":
+        if value.lower() not in _FIELDS:
+            raise QuestionError(f"in:{value[:40]} is not one of {', '.join(_FIELDS)}")
+        return replace(parts, fields=parts.fields | frozenset(_FIELDS[value.lower()]))
     if field == "lang":
         return replace(parts, languages=parts.languages | languages_named(value))
-    return replace(parts, kinds=parts.kinds | {kind_named(value)})
+    return replace(parts, kinds=parts.kinds | kinds_named(value))

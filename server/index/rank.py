@@ -1,80 +1,81 @@
-"""Rank: the features of a candidate and the score they make."""
+"""Rank: the learned weights of the features, and the score they make."""
 
 from __future__ import annotations
 
-import re
+import json
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
+from pathlib import Path
 
-from server.index.lexical import stem
-from server.model.tokens import split, words
-from server.types import Kind
+import numpy as np
+import numpy.typing as npt
 
-DENSE_WEIGHT = 0.5
-"""The share of meaning in a fused score; the rest is lexical. Not tuned; either one alone is worse (README)."""
-NAME_WEIGHT = 0.25
-"""What a name that consists of the question's words adds."""
-TEST_FACTOR = 0.75
-"""Tests, examples and benchmarks repeat the words of what they test; unless asked for, the thing itself goes first."""
-FOREIGN_NAME = 0.7
-"""How exact a name is that was asked for in another container: `Flask.run` is meant, `Other.run` may be."""
-MODULE_FACTOR = 0.9
-"""The remainder of a module is rarely the answer itself."""
+from server.index.features import NAMES, Candidates, Column
+from server.index.lexical import FIELDS, FieldWeights
+from server.types import Json
 
-_TEST_PATH = re.compile(
-    r"(?:^|/)(?:tests?|testing|specs?|__tests__|testdata|fixtures?|mocks?|examples?|samples?|demos?|benchmarks?|bench"
-    r"|idle_test|test_[^/]*|tests?_support)/|(?:^|/)(?:test_[^/]*|conftest\.py|[^/]*(?:_test|_spec|\.test|\.spec|Tests?))\.[a-z]+$"
-    r"|(?:^|/)[^/]*Tests?\.(?:java|cs|kt|swift|php)$"
-)
+SHIPPED = Path(__file__).parents[1] / "model" / "base" / "ranker.json"
+MEANING_OF_LIKE = 0.7
+"""The share of meaning among likeness; the rest is common rare words, which put a clone before what is only alike."""
+TEST_OF_LIKE = 0.9
+"""What a test counts for that is like code outside of tests."""
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
-    """What is known of a candidate."""
+class Ranker:
+    """What training found (`server/model/ranker.py`)."""
 
-    dense: float
-    """Cosine, clipped at 0."""
-    lexical: float
-    """BM25 as a share of the most that the question's words could give, 0 to 1."""
-    name: float
-    """Overlap of the name's words with the question's, 0 to 1."""
-    exact_name: float
-    """1 for the very name that was asked for, less if it belongs to another container than the one asked for."""
-    is_out_of_place: bool
-    """A test, example or benchmark that nobody asked for, or anything else where tests were asked for."""
-    kind: Kind
+    fields: FieldWeights
+    weights: npt.NDArray[np.float64]
+    """(len(NAMES),)"""
+    bias: float
+    demotion: float
+    """How much lower a hit goes for each better one in its file, on the logistic scale."""
+    doubt: npt.NDArray[np.float64]
+    """(len(DOUBTS) + 1,): when an answer is a guess; the constant last."""
 
+    def scores(self, matrix: Column) -> Column:
+        """Return (n,) scores from 0 to 1 of candidates with (n, len(NAMES)) features.
 
-def score(features: Features) -> float:
-    """Return how well a candidate answers, 0 to 1."""
-    value = DENSE_WEIGHT * features.dense + (1 - DENSE_WEIGHT) * features.lexical + NAME_WEIGHT * features.name
-    value /= 1 + NAME_WEIGHT
-    if features.is_out_of_place:
-        value *= TEST_FACTOR
-    if features.kind == Kind.MODULE:
-        value *= MODULE_FACTOR
-    # An exact name lifts above everything else, but keeps the order among several of that name.
-    return (features.exact_name + value) / 2 if features.exact_name else value
+        Each row is summed by itself, so that its score does not depend on the rows beside it.
+        """
+        raw = (matrix * self.weights).sum(axis=1) + self.bias
+        scores: Column = (1.0 / (1.0 + np.exp(-raw))).round(9)
+        return scores
+
+    def is_guess(self, matrix: Column) -> bool:
+        """Tell whether nothing among the candidates matches well."""
+        return not len(matrix) or float(doubts(matrix, self.scores(matrix)) @ self.doubt[:-1] + self.doubt[-1]) > 0.0
 
 
-@lru_cache(maxsize=1 << 14)
-def is_test_path(path: str) -> bool:
-    """Tell by its path whether code tests, shows or measures other code."""
-    return _TEST_PATH.search(path) is not None
+DOUBTS = ("score", "cosine", "bm25", "coverage", "in_name", "exact_name")
+"""What tells a guess: the best value of each among the candidates."""
 
 
-@lru_cache(maxsize=1 << 14)
-def stems(text: str) -> frozenset[str]:
-    """Return the stems of the words in a name or question."""
-    return frozenset(stem(part) for word in words(text) for part in split(word))
+def doubts(matrix: Column, scores: Column) -> Column:
+    """Return (len(DOUBTS),) what tells whether an answer is a guess; there is at least one candidate."""
+    columns = [matrix[:, NAMES.index(name)].max() for name in DOUBTS[1:]]
+    return np.array([scores.max(), *columns])
 
 
-def name_overlap(name: str, wanted: frozenset[str], idf: dict[str, float]) -> float:
-    """Return how much of the name is in the question times how much of the question is in the name, weighted by idf."""
-    have = stems(name)
-    if not have or not wanted:
-        return 0.0
-    common = sum(idf.get(term, 0.0) for term in sorted(have & wanted))
-    total = sum(idf.get(term, 0.0) for term in sorted(wanted))
-    share = len(have & wanted) / len(have)
-    return float((share * common / total) ** 0.5) if total else 0.0
+def likeness(found: Candidates, out_of_place: npt.NDArray[np.bool_]) -> Column:
+    """Return (n,) scores from 0 to 1 of what is like a text, the same for a row in any order of rows."""
+    value = MEANING_OF_LIKE * np.maximum(found.cosines, 0.0) + (1.0 - MEANING_OF_LIKE) * found.words
+    scores: Column = np.minimum(1.0, value * np.where(out_of_place, TEST_OF_LIKE, 1.0)).round(9)
+    return scores
+
+
+def parse(data: Json) -> Ranker:
+    """Read what the trainer wrote; KeyError or ValueError where it does not fit this version's features."""
+    fields = FieldWeights.of(tuple(data["fields"][name] for name in FIELDS), data["saturation"], data["length"])
+    if unknown := set(data["weights"]) - set(NAMES):
+        raise ValueError(f"unknown features {sorted(unknown)}")
+    weights = np.array([data["weights"][name] for name in NAMES], dtype=np.float64)
+    doubt = np.array([data["doubt"][name] for name in (*DOUBTS, "constant")], dtype=np.float64)
+    return Ranker(fields, weights, float(data["bias"]), float(data["demotion"]), doubt)
+
+
+@cache
+def shipped() -> Ranker:
+    """Return the ranker that belongs to the base model."""
+    return parse(json.loads(SHIPPED.read_text(encoding="utf-8")))

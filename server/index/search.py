@@ -1,117 +1,63 @@
-"""Search: candidates by meaning and by word, scored exactly, best first."""
+"""Search: candidates by meaning, by word and by name, scored exactly, best first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from server.index import rank
-from server.index.columns import name_hash
+from server.index.features import Candidates
 from server.index.layers import Layer
-from server.index.lexical import idf, saturate, stem
+from server.index.lexical import FieldWeights, field_mask
 from server.index.question import Question, globs
-from server.index.segment import Segment
-from server.types import CancelToken, Filter, Kind, Vectors
+from server.index.terms import Terms
+from server.types import CancelToken, Filter, Vectors
 
 CANDIDATES = 150
-"""From each of the dense and the lexical list; not tuned yet."""
+"""From each of the dense and the lexical list; RESULTS.md has what fewer and more are worth."""
 _TOLERANCE = 1e-4
-"""What the fast float32 scan may be off by; rows this near to the last candidate stay in and are scored exactly."""
+"""What the fast float32 scan may be off by; rows this near to the last candidate are scored exactly before the cut."""
+_NARROW = 2
+"""Where a filter lets fewer than one row in so many pass, those alone are scanned, and exactly."""
 
 Mask = npt.NDArray[np.bool_]
-Place = tuple[int, int]
-"""(number of the layer, row in it)"""
+Column = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A candidate with its score and what it is made of."""
-
-    layer: Layer
-    row: int
-    score: float
-    similarity: float
-    lexical: float
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """The words asked for, with their weight among the live units, whatever layers those lie in (invariant 1)."""
-
-    idf: dict[str, float]
-    hashes: dict[str, int]
-    stats: tuple[int, float]
-    """Live units, and their mean length."""
-
-    @property
-    def most(self) -> float:
-        """Return the most that a unit can score."""
-        return sum(self.idf.values())
-
-
-def weigh(layers: Sequence[Layer], hashes: dict[str, int], keep: int | None = None) -> Terms:
-    """Look the words up in all layers; of too many, `keep` the rarest."""
-    count = sum(int(np.count_nonzero(layer.live)) for layer in layers)
-    total = sum(float(layer.segment.lengths[layer.live].sum(dtype=np.float64)) for layer in layers)
-    found: dict[str, float] = {}
-    for term, number in hashes.items():
-        frequency = sum(int(np.count_nonzero(layer.live[layer.segment.postings(number)[0]])) for layer in layers)
-        found[term] = idf(count, frequency)
-    if keep is not None and len(found) > keep:
-        found = dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))[:keep])
-    return Terms(found, {term: hashes[term] for term in found}, (count, total / max(count, 1)))
-
-
-def find(
+def candidates(
     layers: Sequence[Layer],
     masks: Sequence[Mask],
     vector: Vectors,
     terms: Terms,
     question: Question,
+    weights: FieldWeights,
     token: CancelToken,
-) -> list[Scored]:
-    """Return the best candidates among the rows that the masks let pass; ties by path, then position."""
-    if not layers:
-        return []
-    lexical = []
-    for layer in layers:
-        token.check()
-        lexical.append(_bm25(layer.segment, terms))
-    places: set[Place] = set()
-    if vector.any():
-        places.update(_best(masks, [_scan(layer, mask, vector) for layer, mask in zip(layers, masks, strict=True)]))
+) -> Candidates:
+    """Return the rows that may answer among those that the masks let pass.
+
+    Which rows these are depends on the live rows alone, not on the layers they lie in (invariant 1).
+    """
+    words = terms.bm25(weights)
     token.check()
-    places.update(_best(masks, lexical))
-    named_in: dict[int, set[str]] = {}
-    for container, own in question.names:
-        named_in.setdefault(name_hash(own), set()).add(container.casefold())
-    wanted_names = sorted(named_in)
-    named = [mask & np.isin(layer.segment.names, wanted_names) for layer, mask in zip(layers, masks, strict=True)]
-    places.update(_best(named, lexical))
-    wanted = rank.stems(question.text)
-    by_stem = {stem(term): weight for term, weight in terms.idf.items()}
-    most = terms.most
-    scored = []
-    for number, layer in enumerate(layers):
-        rows = sorted(row for other, row in places if other == number)
-        segment = layer.segment
-        cosines = exact_cosines(segment.vectors[rows], vector)
-        for row, cosine in zip(rows, cosines, strict=True):
-            words = float(lexical[number][row]) / most if most else 0.0
-            is_test = rank.is_test_path(segment.paths[segment.file_of[row]])
-            features = rank.Features(
-                dense=max(cosine, 0.0),
-                lexical=words,
-                name=rank.name_overlap(segment.name(row), wanted, by_stem),
-                exact_name=0.0 if question.wants_tests else _exact_name(segment, row, named_in),
-                is_out_of_place=not question.allows_tests if is_test else question.wants_tests,
-                kind=Kind(int(segment.kinds[row])),
-            )
-            scored.append(Scored(layer, row, rank.score(features), cosine, words))
-    return sorted(scored, key=_order)[: question.limit]
+    lists = [_best(masks, words), _near(layers, masks, vector)]
+    token.check()
+    if question.named:
+        named = [mask & _called(layer, question) for layer, mask in zip(layers, masks, strict=True)]
+        lists.append(_best(named, [part + 1.0 for part in words]))
+    rows = [np.unique(np.concatenate([found[number] for found in lists])) for number in range(len(layers))]
+    cosines = [exact_cosines(layer.segment.vectors[each], vector) for layer, each in zip(layers, rows, strict=True)]
+    return Candidates(
+        layers,
+        layer_of=np.repeat(np.arange(len(rows)), [len(each) for each in rows]),
+        rows=np.concatenate(rows),
+        cosines=np.concatenate(cosines),
+        words=np.concatenate([part[each] for part, each in zip(words, rows, strict=True)]),
+        file_words=np.concatenate(
+            [_of_file(layer, part, each) for layer, part, each in zip(layers, words, rows, strict=True)]
+        ),
+    )
 
 
 def mask_of(layer: Layer, wanted: Filter) -> Mask:
@@ -142,72 +88,82 @@ def mask_of(layer: Layer, wanted: Filter) -> Mask:
     return mask
 
 
-def exact_cosines(rows: Vectors, vector: Vectors) -> list[float]:
+def within_fields(masks: Sequence[Mask], terms: Terms, fields: frozenset[str]) -> list[Mask]:
+    """Return which rows of the masks have a word of the question in one of these fields."""
+    bits = np.uint32(field_mask(fields))
+    passing = []
+    for mask, postings in zip(masks, terms.words.postings, strict=True):
+        found = np.zeros(len(mask), np.bool_)
+        for rows, packed in postings:
+            found[rows[(packed & bits) > 0]] = True
+        passing.append(mask & found)
+    return passing
+
+
+def exact_cosines(rows: Vectors, vector: Vectors) -> Column:
     """Return the cosine of each row, which depends on row and vector alone, not on the matrix the row stands in.
 
     The components are float16 values (invariant 11), so that in float64 the products are exact and so is nearly
     every sum.
     """
     products = rows.astype(np.float64) * vector.astype(np.float64)
-    cosines: list[float] = products.sum(axis=1).round(9).tolist()
+    cosines: Column = products.sum(axis=1).round(9)
     return cosines
 
 
-def term_shares(segment: Segment, row: int, terms: Terms) -> dict[str, float]:
-    """Return what each word adds to the lexical score of a row; the shares sum to that score."""
-    shares = {}
-    for term, number in terms.hashes.items():
-        rows, weights = segment.postings(number)
-        at = int(np.searchsorted(rows, row))
-        if at < len(rows) and int(rows[at]) == row:
-            factor = saturate(weights[at : at + 1], segment.lengths[row : row + 1], terms.stats[1])
-            shares[term] = float(factor[0]) * terms.idf[term] / terms.most
-    return shares
+def _near(layers: Sequence[Layer], masks: Sequence[Mask], vector: Vectors) -> list[Rows]:
+    """Return the rows nearest to a vector in each layer, `CANDIDATES` in all and what ties with the last of them."""
+    if not vector.any():
+        return [np.empty(0, np.int64) for _ in layers]
+    passing, found = [], []
+    for layer, mask in zip(layers, masks, strict=True):
+        segment, count = layer.segment, int(np.count_nonzero(mask))
+        if segment.near is not None and count * _NARROW > len(segment):
+            rows = segment.near(vector, CANDIDATES * 3)
+            rows = rows[mask[rows]]
+            scores = segment.vectors[rows] @ vector
+        elif count * _NARROW > len(segment):
+            rows = np.flatnonzero(mask)
+            scores = (segment.vectors @ vector)[rows]
+        else:
+            rows = np.flatnonzero(mask)
+            scores = segment.vectors[rows] @ vector
+        passing.append(rows)
+        found.append(scores)
+    least = _last(found) - _TOLERANCE
+    passing = [rows[scores >= least] for rows, scores in zip(passing, found, strict=True)]
+    exact = [exact_cosines(layer.segment.vectors[rows], vector) for layer, rows in zip(layers, passing, strict=True)]
+    least = max(_last(exact), 1e-9)
+    return [rows[scores >= least] for rows, scores in zip(passing, exact, strict=True)]
 
 
-def _bm25(segment: Segment, terms: Terms) -> npt.NDArray[np.float64]:
-    """Return BM25 of each row, summed in the order of the words so that a row's sum is the same in any layer."""
-    scores = np.zeros(len(segment), dtype=np.float64)
-    for term, weight in terms.idf.items():
-        rows, weights = segment.postings(terms.hashes[term])
-        if len(rows):
-            scores[rows] += weight * saturate(weights, segment.lengths[rows], terms.stats[1])
-    return scores
-
-
-def _scan(layer: Layer, mask: Mask, vector: Vectors) -> npt.NDArray[np.float64]:
-    """Return the cosine of each row, or of the approximate neighbours alone where a tree answers well enough."""
-    segment = layer.segment
-    near: Callable[[Vectors, int], npt.NDArray[np.int64]] | None = segment.near
-    # A narrow filter would throw most neighbours away: then the few rows that pass are scanned exactly.
-    if near is not None and np.count_nonzero(mask) * 2 > len(segment):
-        rows = near(vector, CANDIDATES * 3)
-        scores = np.full(len(segment), -np.inf)
-        scores[rows] = segment.vectors[rows] @ vector
-        return scores
-    return (segment.vectors @ vector).astype(np.float64)
-
-
-def _best(masks: Sequence[Mask], scores: Sequence[npt.NDArray[np.float64]]) -> Iterable[Place]:
-    """Return the places of the best rows over all layers, with everything that nearly ties with the last of them."""
+def _best(masks: Sequence[Mask], scores: Sequence[Column]) -> list[Rows]:
+    """Return the rows with the best scores above 0 in each layer, likewise."""
     passing = [np.flatnonzero(mask & (part > 0)) for mask, part in zip(masks, scores, strict=True)]
-    merged = np.concatenate([part[rows] for part, rows in zip(scores, passing, strict=True)])
-    if len(merged) > CANDIDATES:
-        last = np.partition(merged, len(merged) - CANDIDATES)[len(merged) - CANDIDATES]
-        passing = [rows[part[rows] >= last - _TOLERANCE] for part, rows in zip(scores, passing, strict=True)]
-    return [(number, int(row)) for number, rows in enumerate(passing) for row in rows]
+    found = [part[rows] for part, rows in zip(scores, passing, strict=True)]
+    least = _last(found)
+    return [rows[part >= least] for rows, part in zip(passing, found, strict=True)]
 
 
-def _exact_name(segment: Segment, row: int, named_in: dict[int, set[str]]) -> float:
-    """Return how exactly a row is what was named, given the containers in which each name was asked for."""
-    containers = named_in.get(int(segment.names[row]))
-    if containers is None:
-        return 0.0
-    own = segment.strings(row)[1].rpartition(".")[2].casefold()
-    return 1.0 if "" in containers or own in containers else rank.FOREIGN_NAME
+def _last(scores: Sequence[npt.NDArray[np.floating]]) -> float:
+    """Return the score of the last candidate that there is room for."""
+    merged = np.concatenate(scores)
+    if len(merged) <= CANDIDATES:
+        return -np.inf
+    return float(np.partition(merged, len(merged) - CANDIDATES)[len(merged) - CANDIDATES])
 
 
-def _order(scored: Scored) -> tuple[float, str, str, int]:
-    segment = scored.layer.segment
-    path = segment.paths[segment.file_of[scored.row]]
-    return -scored.score, scored.layer.folder, path, int(segment.spans[scored.row][6])
+def _called(layer: Layer, question: Question) -> Mask:
+    """Return which rows have a name that was asked for."""
+    found = np.zeros(len(layer.segment), np.bool_)
+    for name in question.named:
+        found |= layer.segment.names == np.uint64(name)
+    return found
+
+
+def _of_file(layer: Layer, words: Column, rows: Rows) -> Column:
+    """Return the best score in the file of each of some rows."""
+    if not len(words):
+        return words
+    best: Column = np.maximum.reduceat(words, layer.segment.file_starts)[layer.segment.file_of[rows]]
+    return best

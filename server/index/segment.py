@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from server.index.columns import KEY_BYTES, Columns, FileEntry, split_keys
+from server.index.lexical import FIELDS
+from server.index.names import NameTable
 from server.types import Span, Vectors
 
 _DECODER = json.JSONDecoder()
@@ -36,18 +38,24 @@ class Segment:
     """(n,) where each row's JSON [name, container, signature, detail] ends in `text`."""
     names: npt.NDArray[np.uint64]
     """(n,) hash of the folded name."""
-    lengths: npt.NDArray[np.float32]
-    """(n,) sum of the weighted term frequencies."""
+    digests: npt.NDArray[np.uint64]
+    """(n,) equal for copies."""
+    lengths: npt.NDArray[np.uint16]
+    """(n, 7) words in each field."""
+    flags: npt.NDArray[np.uint8]
     terms: npt.NDArray[np.uint64]
     """(t,) ascending."""
     term_ends: npt.NDArray[np.int64]
     """(t,) where each term's postings end."""
     posting_rows: npt.NDArray[np.int32]
-    posting_weights: npt.NDArray[np.float32]
+    posting_counts: npt.NDArray[np.uint32]
+    """How often the term stands in each field of the row, packed as `lexical` says."""
     vectors: Vectors
     """(n, dimensions) unit rows."""
     keys: npt.NDArray[np.uint8]
     """(n, 16)"""
+    is_intact: Callable[[], bool] = lambda: True
+    """Tell whether the files behind mapped arrays are still whole: to read past the end of one ends the process."""
     near: Callable[[Vectors, int], npt.NDArray[np.int64]] | None = None
     """Approximate neighbours of a vector, where a tree was built: (vector, how many) to rows."""
 
@@ -58,6 +66,22 @@ class Segment:
     def file_ids(self) -> dict[str, int]:
         """Return the number of each path."""
         return {path: number for number, path in enumerate(self.paths)}
+
+    @cached_property
+    def name_table(self) -> NameTable:
+        """Return the names to look through, made when first asked for."""
+        return NameTable(self.text, self.text_ends)
+
+    @cached_property
+    def totals(self) -> npt.NDArray[np.int64]:
+        """Return (n,) the words of each row."""
+        total: npt.NDArray[np.int64] = self.lengths.sum(axis=1, dtype=np.int64)
+        return total
+
+    @cached_property
+    def file_starts(self) -> npt.NDArray[np.int64]:
+        """Return (files,) the first row of each file; every file has one."""
+        return np.searchsorted(self.file_of, np.arange(len(self.paths)))
 
     def strings(self, row: int) -> tuple[str, str, str, str]:
         """Return name, container, signature and detail of a row."""
@@ -78,14 +102,14 @@ class Segment:
         numbers = self.spans[row].tolist()
         return Span(*numbers[:6]), Span(*numbers[6:])
 
-    def postings(self, term: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-        """Return the rows a term stands in, ascending, and its weighted frequencies there."""
+    def postings(self, term: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint32]]:
+        """Return the rows a term stands in, ascending, and its packed counts there."""
         position = int(np.searchsorted(self.terms, np.uint64(term)))
         if position == len(self.terms) or int(self.terms[position]) != term:
-            return self.posting_rows[:0], self.posting_weights[:0]
+            return self.posting_rows[:0], self.posting_counts[:0]
         start = int(self.term_ends[position - 1]) if position else 0
         end = int(self.term_ends[position])
-        return self.posting_rows[start:end], self.posting_weights[start:end]
+        return self.posting_rows[start:end], self.posting_counts[start:end]
 
     def rows_of(self, path: str) -> range:
         """Return the rows of a file."""
@@ -103,11 +127,13 @@ SEGMENT_ARRAYS = (
     ("text", np.uint8),
     ("text_ends", np.int64),
     ("names", np.uint64),
-    ("lengths", np.float32),
+    ("digests", np.uint64),
+    ("lengths", np.uint16),
+    ("flags", np.uint8),
     ("terms", np.uint64),
     ("term_ends", np.int64),
     ("posting_rows", np.int32),
-    ("posting_weights", np.float32),
+    ("posting_counts", np.uint32),
     ("vectors", np.float32),
     ("keys", np.uint8),
 )
@@ -122,7 +148,7 @@ def build(files: Iterable[FileEntry], rows_of: Callable[[Sequence[bytes]], Vecto
     languages = tuple(sorted({file.language for file in ordered}))
     numbers = np.array([languages.index(file.language) for file in ordered], dtype=np.uint8)
     keys = _join([part.keys for part in parts], np.uint8).reshape(-1, KEY_BYTES)
-    terms, term_ends, posting_rows, posting_weights = _invert(parts)
+    terms, term_ends, posting_rows, posting_counts = _invert(parts)
     return Segment(
         paths=tuple(file.path for file in ordered),
         languages=languages,
@@ -133,11 +159,13 @@ def build(files: Iterable[FileEntry], rows_of: Callable[[Sequence[bytes]], Vecto
         text=_join([part.text for part in parts], np.uint8),
         text_ends=np.cumsum(_join([part.text_sizes for part in parts], np.uint32), dtype=np.int64),
         names=_join([part.names for part in parts], np.uint64),
-        lengths=_join([part.lengths for part in parts], np.float32),
+        digests=_join([part.digests for part in parts], np.uint64),
+        lengths=_join([part.lengths for part in parts], np.uint16).reshape(-1, len(FIELDS)),
+        flags=_join([part.flags for part in parts], np.uint8),
         terms=terms,
         term_ends=term_ends,
         posting_rows=posting_rows,
-        posting_weights=posting_weights,
+        posting_counts=posting_counts,
         vectors=rows_of(split_keys(keys)),
         keys=keys,
     )
@@ -145,17 +173,17 @@ def build(files: Iterable[FileEntry], rows_of: Callable[[Sequence[bytes]], Vecto
 
 def _invert(
     parts: list[Columns],
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Turn terms by unit into postings by term: terms, where each one's postings end, rows and weights."""
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.uint32]]:
+    """Turn terms by unit into postings by term: terms, where each one's postings end, rows and counts."""
     hashes = _join([part.hashes for part in parts], np.uint64)
-    weights = _join([part.weights for part in parts], np.float32)
-    counts = _join([part.term_counts for part in parts], np.uint32)
-    rows = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    counts = _join([part.counts for part in parts], np.uint32)
+    sizes = _join([part.term_counts for part in parts], np.uint32)
+    rows = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
     order = np.argsort(hashes, kind="stable")  # stable: rows stay ascending within a term
     hashes = hashes[order]
     is_last = np.append(hashes[1:] != hashes[:-1], True) if len(hashes) else np.empty(0, np.bool_)
     ends = np.flatnonzero(is_last) + 1
-    return hashes[ends - 1], ends.astype(np.int64), rows[order], weights[order]
+    return hashes[ends - 1], ends.astype(np.int64), rows[order], counts[order]
 
 
 def _join(arrays: list[npt.NDArray[Number]], kind: type[Number]) -> npt.NDArray[Number]:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from server import config
 from server.index.columns import FileEntry, unpack
 from server.index.lexical import LEXICAL_VERSION
+from server.index.units import UNITS_VERSION
 from server.types import FileStamp
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """See FORMAT.md; an index of another version is rebuilt."""
 
+LOCK_FILE = "writer.lock"
+"""Locked by the process that writes an index, for as long as it lives."""
+USED_FILE = "used"
+"""Its time tells when an index was last opened."""
 _GENERATION = "generation:"
 """Before the fingerprint of the encoder whose vectors a generation holds."""
 
@@ -40,20 +47,88 @@ CREATE TABLE files (
 class Store:
     """One workspace folder's files and units; used by the engine's thread alone (invariant 2).
 
-    A database that is damaged, foreign, or of another format is a miss: it is deleted and begun anew.
+    Of several processes the first to open a store writes it; the others read what it commits, until it ends and one
+    of them takes over (`lead`). Where nothing can be written, what is there is read; where nothing can be read either,
+    the store is empty. A database that is damaged, foreign, or of another format is a miss: its writer deletes it and
+    begins anew.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
         self._path = folder / "index.db"
-        self._expected = {"format": str(FORMAT_VERSION), "lexical": str(LEXICAL_VERSION)}
+        self._expected = {
+            "format": str(FORMAT_VERSION),
+            "lexical": str(LEXICAL_VERSION),
+            "units": str(UNITS_VERSION),
+        }
+        self._lock = FileLock(folder / LOCK_FILE, thread_local=False)
+        self._version = self._inode = 0
+        self.trouble: str | None = None
+        """Why nothing can be written although no other process writes."""
+        self._db: sqlite3.Connection | None = None
+        if not self.lead():
+            self._follow()
+
+    @property
+    def is_writer(self) -> bool:
+        """Tell whether commits go to the disk."""
+        return self._lock.is_locked
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether the database cannot be read, so that it has to be looked for again."""
+        return self._db is None
+
+    def lead(self) -> bool:
+        """Try to become the writer; False while another process is, or nothing can be written (see `trouble`)."""
+        if self.is_writer:
+            return True
         try:
-            self._db = self._open()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(blocking=False)
+            self._probe()
+            db = self._open_or_replace()
+        except Timeout:
+            self.trouble = None
+            return False
+        except (OSError, sqlite3.Error, NotImplementedError) as problem:
+            self._lock.release()
+            self.trouble = str(problem)
+            return False
+        self.trouble = None
+        self._close_db()
+        self._db = db
+        return True
+
+    def _probe(self) -> None:
+        """Raise OSError where nothing can be written: an old lock file may be opened all the same."""
+        (self._folder / USED_FILE).write_bytes(b"")
+
+    def _open_or_replace(self) -> sqlite3.Connection:
+        try:
+            return self._open()
         except (sqlite3.DatabaseError, ValueError) as problem:
             if is_environment(problem):
                 raise
             remove_database(self._path)
-            self._db = self._open()
+            return self._open()
+
+    def _follow(self) -> None:
+        """Open the database for reading only, if there is one that fits."""
+        self._close_db()
+        for open_ in (connect_readonly, connect_immutable) if self.trouble else (connect_readonly,):
+            try:
+                db = open_(self._path)
+                try:
+                    self._check(db)
+                except BaseException:
+                    db.close()
+                    raise
+            except (OSError, sqlite3.Error, ValueError):
+                continue
+            self._db, self._inode = db, inode_of(self._path)
+            self._version = self._data_version()
+            return
 
     def _open(self) -> sqlite3.Connection:
         db = connect(self._path)
@@ -64,28 +139,61 @@ class Store:
                     for statement in _SCHEMA.split(";"):
                         db.execute(statement)
                     db.executemany("INSERT INTO meta VALUES (?, ?)", self._expected.items())
-            found = dict(db.execute("SELECT key, value FROM meta"))
-            if any(found.get(key) != value for key, value in self._expected.items()):
-                raise ValueError("another format")
-            db.execute("SELECT count(*) FROM files").fetchone()
+            self._check(db)
         except BaseException:
             db.close()
             raise
         return db
 
+    def _check(self, db: sqlite3.Connection) -> None:
+        found = dict(db.execute("SELECT key, value FROM meta"))
+        if any(found.get(key) != value for key, value in self._expected.items()):
+            raise ValueError("another format")
+        db.execute("SELECT count(*) FROM files").fetchone()
+
+    def replace(self) -> None:
+        """Begin anew after damage; who only reads forgets what cannot be read until the writer has mended it."""
+        self._close_db()
+        if self.is_writer:
+            remove_database(self._path)
+            self._db = self._open()
+
     def close(self) -> None:
-        """Close the database."""
-        self._db.close()
+        """Close the database; another process may write it now."""
+        self._close_db()
+        self._lock.release()
+
+    def _close_db(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def changed(self) -> bool:
+        """Tell whether another process committed something since this was last asked."""
+        if self._db is None or inode_of(self._path) != self._inode:  # its writer began it anew
+            self._follow()
+            return self._db is not None
+        version = self._data_version()
+        changed, self._version = version != self._version, version
+        return changed
+
+    def _data_version(self) -> int:
+        version: int = self._rows("PRAGMA data_version")[0][0]
+        return version
+
+    def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        return self._db.execute(query, values).fetchall() if self._db is not None else []
 
     def get(self, key: str) -> str | None:
         """Return a value kept beside the files, such as the folder it is of."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else None
+        rows = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
 
     def put(self, key: str, value: str) -> None:
-        """Keep a value beside the files."""
-        with self._db:
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        """Keep a value beside the files; the writer's alone."""
+        db = self._writable()
+        with db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def generation(self, fingerprint: str) -> str | None:
         """Return the name of the current generation of an encoder's space."""
@@ -97,32 +205,41 @@ class Store:
 
     def generations(self) -> set[str]:
         """Return the names of the current generations of all spaces."""
-        rows = self._db.execute("SELECT value FROM meta WHERE substr(key, 1, ?) = ?", (len(_GENERATION), _GENERATION))
+        rows = self._rows("SELECT value FROM meta WHERE substr(key, 1, ?) = ?", (len(_GENERATION), _GENERATION))
         return {name for (name,) in rows}
 
-    def stamps(self) -> dict[str, FileStamp]:
-        """Return the stamp of each known file, skipped ones included."""
-        rows = self._db.execute("SELECT path, size, mtime_ns, inode FROM files")
-        return {path: FileStamp(size, mtime, int(inode)) for path, size, mtime, inode in rows}
+    def _writable(self) -> sqlite3.Connection:
+        if self._db is None or not self.is_writer:
+            raise RuntimeError("only the writer of an index changes it")
+        return self._db
 
-    def commit(self, entries: Iterable[FileEntry], deleted: Iterable[str] = ()) -> int:
-        """Replace some files and forget others, all or nothing; return the sequence number of this change."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+    def known(self) -> Iterator[tuple[str, FileStamp, str, str | None, int]]:
+        """Yield path, stamp, language, reason and number of units of each file, skipped ones included."""
+        for path, size, mtime, inode, language, reason, units in self._rows(
+            "SELECT path, size, mtime_ns, inode, language, reason, units FROM files"
+        ):
+            yield path, FileStamp(size, mtime, int(inode)), language, reason, units
+
+    def paths(self) -> set[str]:
+        """Return the path of each known file."""
+        return {path for (path,) in self._rows("SELECT path FROM files")}
+
+    def commit(self, entries: Iterable[FileEntry], deleted: Iterable[str] = (), pending: int = 0) -> int:
+        """Replace some files and forget others, all or nothing; return the sequence number of this change.
+
+        `pending` tells other processes how many files are still to come.
+        """
+        db = self._writable()
+        with db:
+            db.execute("BEGIN IMMEDIATE")
             sequence = self.sequence() + 1
-            self._db.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in deleted])
-            self._db.executemany(_REPLACE, [_row(entry, sequence) for entry in entries])
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('sequence', ?)", (str(sequence),))
+            db.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in deleted])
+            db.executemany(_REPLACE, [_row(entry, sequence) for entry in entries])
+            facts = {"sequence": str(sequence)}
+            if pending or self.get("pending") is not None:  # absent until the first scan is complete: see `finish`
+                facts["pending"] = str(pending)
+            db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts.items())
         return sequence
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        """See one state of the database for the time of the block, whatever is committed meanwhile."""
-        self._db.execute("BEGIN")
-        try:
-            yield
-        finally:
-            self._db.rollback()
 
     def sequence(self) -> int:
         """Return the number of the last change."""
@@ -130,24 +247,32 @@ class Store:
 
     def entries(self, after: int = 0) -> Iterator[FileEntry]:
         """Yield the files that changed after a sequence number, by path."""
-        files = self._db.execute(
-            "SELECT path, size, mtime_ns, inode, language, columns, reason FROM files WHERE sequence > ? ORDER BY path",
-            (after,),
-        )
-        for path, size, mtime, inode, language, columns, reason in files:
-            stamp = FileStamp(size, mtime, int(inode))
-            yield FileEntry(path, stamp, language, unpack(columns) if columns is not None else None, reason)
+        if self._db is not None:
+            yield from read_entries(self._db, after)
 
-    def counts(self) -> tuple[dict[str, int], dict[str, int], int]:
-        """Return indexed files by language, skipped files by reason, and the number of units."""
-        languages = dict(
-            self._db.execute("SELECT language, count(*) FROM files WHERE reason IS NULL GROUP BY language ORDER BY 1")
-        )
-        reasons = dict(
-            self._db.execute("SELECT reason, count(*) FROM files WHERE reason != '' GROUP BY reason ORDER BY 1")
-        )
-        units: int = self._db.execute("SELECT coalesce(sum(units), 0) FROM files").fetchone()[0]
-        return languages, reasons, units
+
+@contextlib.contextmanager
+def reading(folder: Path) -> Iterator[tuple[int, Iterator[FileEntry], dict[str, str]]]:
+    """Give (sequence, files, meta) of one state of a folder's database for the time of the block."""
+    try:
+        db = connect_readonly(folder / "index.db")
+    except sqlite3.Error:
+        db = connect_immutable(folder / "index.db")
+    with contextlib.closing(db):
+        db.execute("BEGIN")
+        meta = dict(db.execute("SELECT key, value FROM meta"))
+        yield int(meta.get("sequence", 0)), read_entries(db), meta
+
+
+def read_entries(db: sqlite3.Connection, after: int = 0) -> Iterator[FileEntry]:
+    """Yield the files that changed after a sequence number, by path."""
+    files = db.execute(
+        "SELECT path, size, mtime_ns, inode, language, columns, reason FROM files WHERE sequence > ? ORDER BY path",
+        (after,),
+    )
+    for path, size, mtime, inode, language, columns, reason in files:
+        stamp = FileStamp(size, mtime, int(inode))
+        yield FileEntry(path, stamp, language, unpack(columns) if columns is not None else None, reason)
 
 
 def peek(folder: Path) -> dict[str, Any]:
@@ -173,6 +298,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """Open a database in WAL mode."""
     db = sqlite3.connect(path, timeout=10.0, check_same_thread=False)
     try:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has an effect on a new database only
         db.execute("PRAGMA journal_mode = WAL")
         # NORMAL: a power cut may lose the last changes, which the next scan finds again; it never damages the file.
         db.execute("PRAGMA synchronous = NORMAL")
@@ -180,6 +306,34 @@ def connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def connect_readonly(path: Path) -> sqlite3.Connection:
+    """Open a database to read it, beside whoever writes it; raises sqlite3.Error where there is none."""
+    return _connect_by_uri(path, "mode=ro")
+
+
+def connect_immutable(path: Path) -> sqlite3.Connection:
+    """Open a database that nobody can change, where SQLite cannot even make its side files (a read-only folder)."""
+    return _connect_by_uri(path, "mode=ro&immutable=1")
+
+
+def _connect_by_uri(path: Path, mode: str) -> sqlite3.Connection:
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=10.0, check_same_thread=False)
+    try:
+        db.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def inode_of(path: Path) -> int:
+    """Return what tells a file from another that takes its name; 0 where there is none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
 
 
 def remove_database(path: Path) -> None:
@@ -191,11 +345,18 @@ def remove_database(path: Path) -> None:
 
 def is_environment(problem: Exception) -> bool:
     """Tell a full disk, a read-only folder or a busy peer from damage: only damage is mended by beginning anew."""
-    code = getattr(problem, "sqlite_errorcode", None)  # Python 3.11
+    if isinstance(problem, OSError):
+        return True
+    return primary_code(problem) in (5, 6, 8, 10, 13, 14)  # BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN
+
+
+def primary_code(problem: Exception) -> int:
+    """Return SQLite's primary result code; on Python 3.10, which does not tell it, as far as the message does."""
+    code: int | None = getattr(problem, "sqlite_errorcode", None)
     if code is not None:
-        primary: int = code & 0xFF
-        return primary in (5, 6, 8, 10, 13, 14)  # BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN
-    return any(word in str(problem) for word in ("locked", "readonly", "disk I/O", "full", "unable to open"))
+        return code & 0xFF
+    words = {"locked": 5, "readonly": 8, "disk I/O": 10, "full": 13, "unable to open": 14}
+    return next((code for word, code in words.items() if word in str(problem)), 1)
 
 
 def _row(entry: FileEntry, sequence: int) -> tuple[object, ...]:

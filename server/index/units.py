@@ -14,18 +14,20 @@ from server.index.comments import comment_text, docstring_text, is_licence
 from server.index.languages import NAMED_LIKE_CLASS, Language
 from server.types import Kind, Passage, Span, Unit
 
+UNITS_VERSION = 2
+"""Counts what changes the units of a file, so that an index of other units is made anew."""
 _LONGEST_NAME = 200
 _LONGEST_SIGNATURE = 300
-_LONGEST_BODY = 20_000
+LONGEST_BODY = 20_000
 _DEEPEST = 12
 """Units nested deeper stay in the body of what encloses them, so text and containers cannot grow with depth squared."""
-_FEWEST_WORDS = 3
+FEWEST_WORDS = 3
 """A remainder with fewer words than this beside its imports and comments says nothing."""
 
 _OPENS = re.compile(r"(?:[\s:;={,]|\s=>|\swhere|\swith)+\Z")
 """What stands between a header and its body."""
 _BLANK = re.compile(r"\n{3,}")
-_WORD = re.compile(r"[^\W\d]\w*")
+WORD = re.compile(r"[^\W\d]\w*")
 _TOP = re.compile(
     rb"""(?:\#![^\n]*\n)?(?:\s|<\?php\b|<\?(?!\w)|declare\s*\([^)]*\)\s*;|\{-\#[^}]*\#-\}|['"]use\ strict['"];?)*\Z""",
     re.X,
@@ -120,7 +122,7 @@ class _Writer:
     """Holds what all units of a file need: the text, its line table, and what was found."""
 
     def __init__(self, text: bytes, matches: Matches, path: str, language: Language, shift: int) -> None:
-        self.module = _module_name(path)
+        self.module = module_name(path)
         self.text, self.language, self.shift = text, language, shift
         self.lines: list[int] = [0, *(np.flatnonzero(np.frombuffer(text, np.uint8) == 10) + 1).tolist()]
         self.leads = sorted(matches.leads, key=lambda lead: lead.start)
@@ -196,7 +198,7 @@ class _Writer:
         if not said:
             comments = [(lead.start, lead.end) for lead in self.leads]
             code = self.without(0, len(self.text), [*tops, *self.imports, *comments])
-            if len(_WORD.findall(code)) < (_FEWEST_WORDS if tops else 1):
+            if len(WORD.findall(code)) < (FEWEST_WORDS if tops else 1):
                 return ()
         passage = Passage(self.module, "", "", said, body)
         return (Unit(Kind.MODULE, self.language.id, passage, self.span(0, 0), self.span(0, len(self.text))),)
@@ -300,7 +302,7 @@ class _Writer:
 
     def without(self, start: int, end: int, cuts: Iterable[Range], instead: dict[Range, str] | None = None) -> str:
         """Return the text of a range without some ranges, or with words in their stead, cut to the limit of a body."""
-        pieces, room = list[str](), _LONGEST_BODY
+        pieces, room = list[str](), LONGEST_BODY
         for cut in sorted(cuts):
             if start >= end or room <= 0:
                 break
@@ -310,11 +312,11 @@ class _Writer:
             room -= sum(map(len, pieces[-2:]))
         if start < end and room > 0:
             pieces.append(self.decoded(start, end))
-        return "".join(pieces)[:_LONGEST_BODY]
+        return "".join(pieces)[:LONGEST_BODY]
 
     def decoded(self, start: int, end: int) -> str:
         """Return the text of a range with \\n at its line ends, hardly more of it than a body may be long."""
-        return self.text[start : min(end, start + 4 * _LONGEST_BODY)].decode(errors="replace").replace("\r\n", "\n")
+        return self.text[start : min(end, start + 4 * LONGEST_BODY)].decode(errors="replace").replace("\r\n", "\n")
 
     def row(self, offset: int) -> int:
         """Return the row of an offset."""
@@ -346,7 +348,7 @@ def shown_name(text: bytes, span: Range) -> str:
     return (name[1:-1] if is_quoted else name)[:_LONGEST_NAME]
 
 
-def _module_name(path: str) -> str:
+def module_name(path: str) -> str:
     """Return the stem of a file, or its folder's name where the stem is one that many folders have."""
     *folders, name = re.split(r"[/\\]", path)
     stem = name.rpartition(".")[0] or name

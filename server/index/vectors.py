@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from server.index.store import connect, remove_database
+from server.index.store import (
+    connect,
+    connect_immutable,
+    connect_readonly,
+    inode_of,
+    is_environment,
+    primary_code,
+    remove_database,
+)
 from server.types import Passage, Vectors
 
 _BATCH = 500
 """Keys a query; SQLite's oldest limit on variables is 999."""
+_VERSION = 1
+"""Of the table, in the database's `user_version`."""
+_READ_ONLY = 8
+"""SQLite's code for an attempt to write what was opened for reading."""
 
 
 def passage_key(passage: Passage) -> bytes:
@@ -28,47 +42,80 @@ def passage_key(passage: Passage) -> bytes:
 class VectorStore:
     """Vectors by key for one encoder; kept as float16, which encoders promise to be exact.
 
-    A damaged database is deleted: everything in it can be computed again.
+    A damaged database is deleted: everything in it can be computed again. What cannot be written is kept in memory
+    until `save` succeeds.
     """
 
     def __init__(self, folder: Path, fingerprint: str, dimensions: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{fingerprint[:32]}.db"
         self._dimensions = dimensions
+        self._unsaved: dict[bytes, bytes] = {}
+        self._inode = 0
+        self._db: sqlite3.Connection | None = None
         try:
             self._db = self._open()
-        except sqlite3.DatabaseError as problem:
-            if isinstance(problem, sqlite3.OperationalError):
-                raise
-            remove_database(self._path)
-            self._db = self._open()
+        except (OSError, sqlite3.Error):
+            self._db = self._open_to_read()
 
     def _open(self) -> sqlite3.Connection:
+        """Open the database for writing; one that makes no sense is replaced by an empty one."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            db = self._connect()
+        except sqlite3.DatabaseError as problem:
+            if is_environment(problem):
+                raise
+            remove_database(self._path)
+            db = self._connect()
+        self._inode = inode_of(self._path)
+        self._path.touch()  # its time tells when these vectors were last used
+        return db
+
+    def _connect(self) -> sqlite3.Connection:
         db = connect(self._path)
         try:
-            with db:
-                db.execute(
-                    "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID"
-                )
-            db.execute("SELECT key FROM vectors LIMIT 1").fetchone()
+            if db.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
+                _bring_up_to_date(db)
+            db.execute("SELECT key, day FROM vectors LIMIT 1").fetchone()
         except BaseException:
             db.close()
             raise
-        self._inode = _inode(self._path)
         return db
+
+    def _open_to_read(self) -> sqlite3.Connection | None:
+        for open_ in (connect_readonly, connect_immutable):
+            with contextlib.suppress(sqlite3.Error, OSError):
+                db = open_(self._path)
+                self._inode = inode_of(self._path)
+                return db
+        return None
 
     def close(self) -> None:
         """Close the database."""
-        self._db.close()
+        if self._db is not None:
+            self._db.close()
+            self._db = None
 
     def reopen(self) -> VectorStore:
         """Return a store of the same vectors with a connection of its own, for another thread."""
-        return VectorStore(self._path.parent, self._path.stem, self._dimensions)
+        again = VectorStore(self._path.parent, self._path.stem, self._dimensions)
+        again._unsaved = dict(self._unsaved)
+        return again
+
+    @property
+    def place(self) -> tuple[Path, str, int]:
+        """Return what opens this store in another process: folder, fingerprint, dimensions."""
+        return self._path.parent, self._path.stem, self._dimensions
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """Return which of some keys have a vector."""
         return {key for key, _ in self._select(keys)}
+
+    def keys(self) -> list[bytes]:
+        """Return the keys of all vectors on disk, in order."""
+        if self._db is None:
+            return []
+        return [key for (key,) in self._db.execute("SELECT key FROM vectors ORDER BY key")]
 
     def rows(self, keys: Sequence[bytes]) -> Vectors:
         """Return an (n, dimensions) array; the rows of unknown keys are zeros."""
@@ -80,51 +127,85 @@ class VectorStore:
             rows[places[key]] = np.frombuffer(blob, np.float16)
         return rows
 
-    def _select(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+    def _select(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        if self._unsaved:
+            yield from ((key, self._unsaved[key]) for key in keys if key in self._unsaved)
+            keys = [key for key in keys if key not in self._unsaved]
+        for start in range(0, len(keys), _BATCH):
+            yield from self._batch(keys[start : start + _BATCH])
+
+    def _batch(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
         for attempt in range(2):
-            if _inode(self._path) != self._inode:  # somebody deleted it: ours would be seen by nobody else
-                self._renew(damaged=False)
+            if self._db is None or inode_of(self._path) != self._inode:  # deleted: ours would be seen by nobody else
+                self._renew()
+            if self._db is None:
+                return []
             try:
-                return [
-                    row for start in range(0, len(keys), _BATCH) for row in self._batch(keys[start : start + _BATCH])
-                ]
+                query = f"SELECT key, vector FROM vectors WHERE key IN ({','.join('?' * len(keys))})"
+                # Of another length: a miss, not an error.
+                return [row for row in self._db.execute(query, keys) if len(row[1]) == 2 * self._dimensions]
             except sqlite3.DatabaseError as problem:
-                if isinstance(problem, sqlite3.OperationalError) or attempt:
+                if attempt or is_environment(problem):
                     raise
                 self._renew(damaged=True)
         return []
 
-    def _batch(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        query = f"SELECT key, vector FROM vectors WHERE key IN ({','.join('?' * len(keys))})"
-        for key, blob in self._db.execute(query, keys):
-            if len(blob) == 2 * self._dimensions:  # anything else is a miss, not an error
-                yield key, blob
-
-    def _renew(self, damaged: bool) -> None:
+    def _renew(self, damaged: bool = False) -> None:
         """Open the database again, a new and empty one if it was damaged; what is lost is computed again."""
-        self._db.close()
-        if damaged:
-            remove_database(self._path)
-        self._db = self._open()
+        self.close()
+        try:
+            if damaged:
+                remove_database(self._path)
+            self._db = self._open()
+        except (OSError, sqlite3.Error):
+            self._db = self._open_to_read()
 
     def put(self, vectors: Mapping[bytes, Vectors]) -> None:
-        """Keep some vectors; a key that is there already stays as it is."""
-        rows = [(key, vector.astype(np.float16).tobytes()) for key, vector in vectors.items()]
+        """Take some vectors; those that cannot be written now stay in memory until `save` succeeds."""
+        self._unsaved.update((key, vector.astype(np.float16).tobytes()) for key, vector in vectors.items())
+        with contextlib.suppress(OSError, sqlite3.Error):
+            self.save()
+
+    def save(self) -> None:
+        """Make all vectors durable; raises OSError or sqlite3.Error where that cannot be done now."""
+        if not self._unsaved:
+            return
+        if self._db is None:
+            self._db = self._open()
         try:
-            self._insert(rows)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:
-            self._renew(damaged=True)
-            self._insert(rows)
+            self._insert(self._db)
+        except sqlite3.DatabaseError as problem:
+            if is_environment(problem) and primary_code(problem) != _READ_ONLY:
+                raise
+            self.close()  # opened when only reading was possible, or damaged
+            if not is_environment(problem):
+                remove_database(self._path)
+            self._db = self._open()
+            self._insert(self._db)
+        self._unsaved.clear()
 
-    def _insert(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        with self._db:
-            self._db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
+    def _insert(self, db: sqlite3.Connection) -> None:
+        day = today()
+        with db:
+            db.executemany(
+                "INSERT OR IGNORE INTO vectors(key, vector, day) VALUES (?, ?, ?)",
+                [(key, blob, day) for key, blob in self._unsaved.items()],
+            )
 
 
-def _inode(path: Path) -> int:
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return 0
+def today() -> int:
+    """Return the day by which the use of a vector is dated."""
+    return int(time.time() // 86_400)
+
+
+def _bring_up_to_date(db: sqlite3.Connection) -> None:
+    """Make the table, or give an older one what it lacks."""
+    with db:
+        db.execute("BEGIN IMMEDIATE")
+        if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'vectors'").fetchone() is None:
+            db.execute(
+                "CREATE TABLE vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL, day INTEGER NOT NULL) WITHOUT ROWID"
+            )
+        elif not any(column[1] == "day" for column in db.execute("PRAGMA table_info(vectors)")):
+            db.execute(f"ALTER TABLE vectors ADD COLUMN day INTEGER NOT NULL DEFAULT {today()}")
+        db.execute(f"PRAGMA user_version = {_VERSION}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,12 +24,16 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
+from server.index.store import inode_of
+
 _log = logging.getLogger(__name__)
 
 _GATHER = 0.2
 """Seconds: an atomic save is several events, a branch switch thousands; only what lies on disk afterwards counts."""
 _BURST = 500
 """Paths; looking at everything once costs less than more of them one by one, and covers events that were lost."""
+_QUIET = 2.0
+"""Seconds without a change after which a burst is over."""
 _POLL = 30.0
 """Seconds between two looks where the system cannot watch so much."""
 
@@ -36,7 +42,8 @@ class Watch:
     """Watches one folder from threads of its own; what it finds is only ever posted.
 
     The root is watched flat and each top folder that is not ignored as a whole: a recursive watch on the root would
-    spend thousands of the system's watches on node_modules.
+    spend thousands of the system's watches on node_modules. The folder around the root is watched flat, too: it alone
+    tells that the root was renamed, deleted or made again.
     """
 
     def __init__(
@@ -45,20 +52,28 @@ class Watch:
         is_ignored: Callable[[str], bool],
         touch: Callable[[list[str]], None],
         rescan: Callable[[], None],
+        notice: Callable[[str], None],
     ) -> None:
-        """`is_ignored` takes a top folder's name; `touch` absolute paths; `rescan` asks for a look at everything."""
+        """`is_ignored` takes a top folder's name; `touch` absolute paths; `rescan` asks for a look at everything.
+
+        `notice` takes a sentence for the user, when the system cannot watch so much.
+        """
         self._root = root
         self._is_ignored = is_ignored
         self._touch = touch
         self._rescan = rescan
+        self._notice = notice
         self._paths: set[str] = set()
         self._wake = threading.Condition()
         self._closed = False
         self._observer: BaseObserver | None = None
+        self._inode = 0
         self._watched: dict[str, ObservedWatch] = {}
         self._gone: set[str] = set()
         """Top folders that were deleted or moved: one of that name that is there again needs a new watch."""
-        self._poll: float | None = None
+        self._polls = False
+        self._settles = False
+        """Whether a burst has to be followed by another look once it is over: events may have been lost in it."""
         self._thread = threading.Thread(target=self._run, name="sextant-watch", daemon=True)
         self._thread.start()
 
@@ -67,43 +82,60 @@ class Watch:
         with self._wake:
             self._closed = True
             self._wake.notify()
+        self._stop()
+
+    def _stop(self) -> None:
         if self._observer is not None and self._observer.is_alive():
             self._observer.stop()
 
     def _run(self) -> None:
         self._begin()
         while True:
+            patience = _QUIET if self._settles else _POLL if self._polls else None
             with self._wake:
-                self._wake.wait_for(lambda: self._paths or self._closed, timeout=self._poll)
+                self._wake.wait_for(lambda: self._paths or self._closed, timeout=patience)
                 if self._closed:
                     return
             if not self._paths:
-                self._rescan()  # the poll's turn
+                self._settles = False
+                self._rescan()
                 continue
             time.sleep(_GATHER)
             with self._wake:
                 paths, self._paths = self._paths, set()
+            if inode_of(Path(self._root)) not in (0, self._inode):
+                self._stop()
+                self._begin()  # another folder of that name: the watches have gone with the old one
+                continue
             self._watch_new_folders()
-            if len(paths) > _BURST:
+            if len(paths) > _BURST or self._root in paths:
+                self._settles = True
                 self._rescan()
             else:
                 self._touch(sorted(paths))
 
     def _begin(self) -> None:
         """Start watching; where the system cannot, look at everything from time to time."""
-        observer = Observer()
-        self._observer = observer
+        self._observer, self._inode = Observer(), inode_of(Path(self._root))
+        self._watched.clear()
         try:
-            observer.schedule(self._handler, self._root, recursive=False)
-            observer.start()
+            around = str(Path(self._root).parent)
+            if around != self._root:
+                with contextlib.suppress(PermissionError, FileNotFoundError):
+                    self._observer.schedule(_Handler(self._note_root), around, recursive=False)
+            if self._inode:
+                self._observer.schedule(_Handler(self._note), self._root, recursive=False)
+            self._observer.start()
             self._watch_new_folders()
+        except FileNotFoundError:
+            pass  # gone again; the folder around it tells
         except OSError as problem:
             self._fall_back(problem)
         # What changed between the first scan and the first watch would be missed; stamps make a second look cheap.
         self._rescan()
 
     def _watch_new_folders(self) -> None:
-        if self._observer is None or self._poll is not None:
+        if self._observer is None or self._polls:
             return
         try:
             with os.scandir(self._root) as entries:
@@ -116,7 +148,7 @@ class Watch:
                     self._observer.unschedule(watch)
             for name in sorted(folders - self._watched.keys()):
                 if not self._is_ignored(name):
-                    watch = self._observer.schedule(self._handler, str(Path(self._root, name)), recursive=True)
+                    watch = self._observer.schedule(_Handler(self._note), str(Path(self._root, name)), recursive=True)
                     self._watched[name] = watch
                     self._touch([str(Path(self._root, name))])  # what came before the watch
         except FileNotFoundError:
@@ -125,20 +157,15 @@ class Watch:
             self._fall_back(problem)
 
     def _fall_back(self, problem: OSError) -> None:
-        self._poll = _POLL
-        _log.warning(
-            "cannot watch %s (%s): looking for changes every %d s instead. On Linux the limits are "
-            "fs.inotify.max_user_watches and fs.inotify.max_user_instances.",
-            self._root,
-            problem,
-            _POLL,
+        """Look at everything from time to time instead, and say so."""
+        self._polls = True
+        notice = (
+            f"{self._root} cannot be watched ({problem.strerror or problem}): changes that no editor reports are found"
+            f" within {_POLL:g} s. {limit_hint(problem)}"
         )
-        if self._observer is not None and self._observer.is_alive():
-            self._observer.stop()
-
-    @property
-    def _handler(self) -> FileSystemEventHandler:
-        return _Handler(self._note)
+        _log.warning("%s", notice)
+        self._notice(notice)
+        self._stop()
 
     def _note(self, paths: list[str], gone: str | None) -> None:
         with self._wake:
@@ -146,6 +173,23 @@ class Watch:
             if gone is not None and str(Path(gone).parent) == self._root:
                 self._gone.add(Path(gone).name)
             self._wake.notify()
+
+    def _note_root(self, paths: list[str], _: str | None) -> None:
+        """Take from the folder around the root what concerns the root itself."""
+        if self._root in paths:
+            self._note([self._root], None)
+
+
+def limit_hint(problem: OSError) -> str:
+    """Say which limit of the system was reached and how to raise it; nothing for another problem."""
+    name = {errno.ENOSPC: "max_user_watches", errno.EMFILE: "max_user_instances"}.get(problem.errno or 0)
+    if name is None or not sys.platform.startswith("linux"):
+        return ""
+    try:
+        now = Path("/proc/sys/fs/inotify", name).read_text(encoding="ascii").strip()
+    except OSError:
+        now = "unknown"
+    return f"The limit is fs.inotify.{name} (now {now}); raise it with: sudo sysctl fs.inotify.{name}=524288"
 
 
 class _Handler(FileSystemEventHandler):

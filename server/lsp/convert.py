@@ -229,15 +229,15 @@ def similar(
 
     Raises InvalidParams for an empty text and RequestFailed for a document that nobody can read.
     """
-    place, text = ("", 0, 0), params.text or ""
+    found, text = ("", 0, 0), params.text or ""
     if params.text_document is not None and params.range is not None:
-        place, own = _place(params.text_document.uri, params.range, shown, read, encoding, roots)
+        found, own = place(params.text_document.uri, params.range, shown, read, encoding, roots)
         text = text or own
-        if not place[0] and not text.strip():
+        if not found[0] and not text.strip():
             raise protocol.RequestFailed("This document is empty, or neither open nor in a workspace folder.")
     elif not text.strip():
         raise protocol.InvalidParams("params.text is empty.")
-    path, start, end = place
+    path, start, end = found
     return ours.Similar(
         path=path,
         start=start,
@@ -250,7 +250,7 @@ def similar(
     )
 
 
-def _place(
+def place(
     uri: str, where: types.Range, shown: Shown | None, read: Read, encoding: str, roots: Sequence[Root]
 ) -> tuple[tuple[str, int, int], str]:
     """Return (path, start, end) and the text selected.
@@ -322,36 +322,47 @@ def search_result(found: ours.SearchResult, read: Read, view: View) -> protocol.
         return texts[folder, path]
 
     return protocol.SearchResult(
-        hits=[_hit(each, text, view) for each in found.hits],
+        hits=[hit(each, text, view) for each in found.hits],
         is_incomplete=found.is_incomplete,
         generation=found.generation,
         low_confidence=found.low_confidence,
-        origin=None if found.origin is None else _hit(found.origin, text, view),
+        origin=None if found.origin is None else hit(found.origin, text, view),
     )
 
 
-def _hit(hit: ours.Hit, read: Read, view: View) -> protocol.Hit:
-    spelled = next((root.path for root in view.roots if root.real == hit.folder), hit.folder)
-    shown = view.open.get(join(hit.folder, hit.path))
-    uri, shows_bom = shown or (to_uri(join(spelled, hit.path)), False)
-    text = read(hit.folder, hit.path)
+def hit(found: ours.Hit, read: Read, view: View) -> protocol.Hit:
+    """Return the wire form of a found."""
+    spelled = next((root.path for root in view.roots if root.real == found.folder), found.folder)
+    shown = view.open.get(join(found.folder, found.path))
+    uri, shows_bom = shown or (to_uri(join(spelled, found.path)), False)
+    text = read(found.folder, found.path)
     return protocol.Hit(
-        location=types.Location(uri, to_range(hit.name_span, text, view.encoding, shows_bom)),
-        target_range=to_range(hit.span, text, view.encoding, shows_bom),
-        name=hit.name,
-        container_name=hit.container or None,
-        signature=hit.signature or None,
-        detail=hit.detail or None,
-        kind=types.SymbolKind(hit.kind),
-        language_id=hit.language,
-        score=float(hit.score),
-        similarity=float(hit.similarity),
-        why=None if hit.why is None else _why(hit.why),
+        location=types.Location(uri, to_range(found.name_span, text, view.encoding, shows_bom)),
+        target_range=to_range(found.span, text, view.encoding, shows_bom),
+        name=found.name,
+        container_name=found.container or None,
+        signature=found.signature or None,
+        detail=found.detail or None,
+        kind=types.SymbolKind(found.kind),
+        language_id=found.language,
+        score=float(found.score),
+        similarity=float(found.similarity),
+        why=None if found.why is None else _why(found.why, lambda span: to_range(span, text, view.encoding, shows_bom)),
+        copies=found.copies or None,
     )
 
 
-def _why(why: ours.Why) -> protocol.Why:
-    terms = [protocol.Term(each.term, float(each.weight)) for each in why.terms]
+def _why(why: ours.Why, to_wire: Callable[[ours.Span], types.Range]) -> protocol.Why:
+    terms = [
+        protocol.Term(
+            each.term,
+            float(each.weight),
+            None if each.span is None else to_wire(each.span),
+            float(each.dense),
+            float(each.lexical),
+        )
+        for each in why.terms
+    ]
     return protocol.Why(float(why.dense), float(why.lexical), terms)
 
 

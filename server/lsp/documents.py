@@ -14,6 +14,10 @@ from server.lsp.protocol import well_formed
 DEBOUNCE = 0.05
 """Seconds of rest before an edit is indexed: shorter than a pause in typing, longer than a key's repeat."""
 
+LARGE = 1_000_000
+"""Characters from which a document is no usual source file."""
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _LINES = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 
 
@@ -37,20 +41,44 @@ class Document:
         self.path = path
         """As the engine names it; None for what lies in no workspace folder (untitled:, a library's source, ...)."""
         self.language = item.language_id or None
-        self._lines = split_lines(well_formed(item.text))
-        self._text: str | None = None
+        self._text: str | None = well_formed(item.text)
+        self._lines: list[str] | None = None
+        """Cut at the first edit: most documents are only looked at, and lines take twice the room."""
+        self.opened = self._text if len(self._text) <= LARGE else None
+        """The text as it was opened, from which an edited function is told; None for a large one."""
 
     @property
     def text(self) -> str:
         """Return the whole text."""
         if self._text is None:
-            self._text = "".join(self._lines)
+            self._text = "".join(self._lines or ())
         return self._text
+
+    @property
+    def is_large(self) -> bool:
+        """Whether its memory is worth giving back when it is closed."""
+        return len(self.text) > LARGE
 
     @property
     def shows_bom(self) -> bool:
         """Whether the editor counts a byte order mark as a character of the first line (most take it away)."""
-        return self._lines[0].startswith("\ufeff")
+        return (self._lines[0] if self._lines else self.text).startswith("\ufeff")
+
+    @property
+    def line_end(self) -> str:
+        """Return how the first line ends."""
+        found = _LINE_END.search(self.text)
+        return found[0] if found else "\n"
+
+    def line(self, number: int) -> str:
+        """Return a line without its end; empty behind the last one."""
+        lines = self._cut()
+        return lines[number].rstrip("\r\n") if number < len(lines) else ""
+
+    def _cut(self) -> list[str]:
+        if self._lines is None:
+            self._lines = split_lines(self.text)
+        return self._lines
 
     def shown(self) -> convert.Shown:
         """Return what the editor shows now."""
@@ -58,30 +86,32 @@ class Document:
 
     def edit(self, change: types.TextDocumentContentChangeEvent, encoding: str) -> None:
         """Apply one change of a didChange notification."""
-        self._text = None
         new = well_formed(change.text)
         if not isinstance(change, types.TextDocumentContentChangePartial):
-            self._lines = split_lines(new)
+            self._lines, self._text = None, new
             return
-        first, head = self._locate(change.range.start, encoding)
-        last, tail = self._locate(change.range.end, encoding)
+        lines = self._cut()
+        self._text = None
+        first, head = _locate(lines, change.range.start, encoding)
+        last, tail = _locate(lines, change.range.end, encoding)
         if (last, tail) < (first, head):
             first, head, last, tail = last, tail, first, head
-        middle = self._lines[first][:head] + new + self._lines[last][tail:]
-        if first > 0 and self._lines[first - 1].endswith("\r") and middle.startswith("\n"):
+        middle = lines[first][:head] + new + lines[last][tail:]
+        if first > 0 and lines[first - 1].endswith("\r") and middle.startswith("\n"):
             first -= 1  # what were two line ends is now one
-            middle = self._lines[first] + middle
-        lines = split_lines(middle)
-        if last + 1 < len(self._lines):
-            lines.pop()  # the middle ends with a line end, behind which the next line follows
-        self._lines[first : last + 1] = lines
+            middle = lines[first] + middle
+        cut = split_lines(middle)
+        if last + 1 < len(lines):
+            cut.pop()  # the middle ends with a line end, behind which the next line follows
+        lines[first : last + 1] = cut
 
-    def _locate(self, position: types.Position, encoding: str) -> tuple[int, int]:
-        """Return (line, code points into it), clamped to the text."""
-        if position.line >= len(self._lines):
-            return len(self._lines) - 1, len(self._lines[-1])
-        line = self._lines[position.line].rstrip("\r\n")
-        return position.line, convert.points(line, position.character, encoding)
+
+def _locate(lines: list[str], position: types.Position, encoding: str) -> tuple[int, int]:
+    """Return (line, code points into it), clamped to the text."""
+    if position.line >= len(lines):
+        return len(lines) - 1, len(lines[-1])
+    line = lines[position.line].rstrip("\r\n")
+    return position.line, convert.points(line, position.character, encoding)
 
 
 class Documents:

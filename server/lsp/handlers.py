@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 
-from server.lsp import convert, progress, protocol
+from server.lsp import actions, convert, duplicates, jobs, progress, protocol, symbols
 from server.lsp.documents import Document
 from server.lsp.settings import SECTION
+from server.process import release_memory
 from server.types import CancelToken, QuestionError, SearchResult
 
 if TYPE_CHECKING:
@@ -111,12 +113,21 @@ async def did_save(ls: SextantServer, params: types.DidSaveTextDocumentParams) -
 
 async def did_close(ls: SextantServer, params: types.DidCloseTextDocumentParams) -> None:
     """Index the file again instead of the editor's text."""
+    document = ls.session.documents.get(params.text_document.uri)
     ls.session.documents.close(params.text_document.uri)
+    if document is not None and document.is_large:
+        # Once the engine has let go of it, too. Nothing else would make the C library give so much back.
+        asyncio.get_running_loop().call_later(1.0, release_memory)
 
 
 async def did_change_watched_files(ls: SextantServer, params: types.DidChangeWatchedFilesParams) -> None:
     """Index files that changed on disk."""
     ls.session.touch(change.uri for change in params.changes)
+
+
+async def did_rename_files(ls: SextantServer, params: types.RenameFilesParams) -> None:
+    """Index renamed files and folders under their new names."""
+    ls.session.touch(uri for file in params.files for uri in (file.old_uri, file.new_uri))
 
 
 async def did_change_folders(ls: SextantServer, params: types.DidChangeWorkspaceFoldersParams) -> None:
@@ -131,9 +142,15 @@ async def did_change_configuration(ls: SextantServer, params: types.DidChangeCon
 
 
 _HANDLERS: dict[str, Any] = {
+    types.WORKSPACE_SYMBOL: symbols.symbols,
+    types.TEXT_DOCUMENT_CODE_ACTION: actions.code_actions,
+    types.TEXT_DOCUMENT_DIAGNOSTIC: duplicates.diagnose,
+    types.WORKSPACE_EXECUTE_COMMAND: actions.execute,
     protocol.SEARCH: search,
     protocol.FIND_SIMILAR: find_similar,
     protocol.INDEX_STATUS: index_status,
+    protocol.REINDEX: jobs.reindex,
+    types.WINDOW_WORK_DONE_PROGRESS_CANCEL: jobs.cancel,
     types.INITIALIZED: initialized,
     types.SHUTDOWN: shutdown,
     types.TEXT_DOCUMENT_DID_OPEN: did_open,
@@ -141,6 +158,7 @@ _HANDLERS: dict[str, Any] = {
     types.TEXT_DOCUMENT_DID_SAVE: did_save,
     types.TEXT_DOCUMENT_DID_CLOSE: did_close,
     types.WORKSPACE_DID_CHANGE_WATCHED_FILES: did_change_watched_files,
+    types.WORKSPACE_DID_RENAME_FILES: did_rename_files,
     types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: did_change_folders,
     types.WORKSPACE_DID_CHANGE_CONFIGURATION: did_change_configuration,
 }

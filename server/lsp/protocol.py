@@ -113,16 +113,18 @@ class ServerStatusParams:
 
 @attrs.frozen
 class Term:
-    """A word of the question and the share of the score it carried."""
+    """A word of the question, what it brought to a hit, and where it stands there."""
 
     term: str
     weight: float
     range: types.Range | None = None
+    dense: float | None = None
+    lexical: float | None = None
 
 
 @attrs.frozen
 class Why:
-    """How a score came about."""
+    """What speaks for a hit."""
 
     dense: float
     lexical: float
@@ -144,6 +146,7 @@ class Hit:
     detail: str | None = None
     similarity: float | None = None
     why: Why | None = None
+    copies: int | None = None
 
 
 @attrs.frozen

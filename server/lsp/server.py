@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Generator
 from typing import Any
@@ -27,7 +28,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import JsonRPCRequestMessage, LanguageServerProtocol, default_converter, lsp_method
 
 from server import __version__
-from server.lsp import handlers, protocol, stdio
+from server.lsp import actions, duplicates, handlers, log, parent, protocol, stdio
 from server.lsp.session import Session
 
 GRACE = 0.7
@@ -60,10 +61,12 @@ class SextantProtocol(LanguageServerProtocol):
         super().__init__(server, converter)
         self._request_futures = InFlight()
         self._initialized = False
+        self._begun: dict[int | str, tuple[str, float]] = {}
+        """Method and time of the requests in work."""
 
     def _register_builtin_features(self) -> None:
-        # Documents are ours (documents.py says why) and no command is offered yet: without its own handlers pygls
-        # neither keeps a second copy of each text nor answers for what is not advertised.
+        # Documents and commands are ours (documents.py and actions.py say why): without its own handlers pygls neither
+        # keeps a second copy of each text nor starts a command that a cancel does not stop.
         super()._register_builtin_features()  # type: ignore[no-untyped-call]
         for method in list(self.fm.builtin_features):
             if method.startswith(("textDocument/", "notebookDocument/")) or method == types.WORKSPACE_EXECUTE_COMMAND:
@@ -127,6 +130,7 @@ class SextantProtocol(LanguageServerProtocol):
         else:
             if method == types.INITIALIZE:
                 self._initialized = True
+            self._begun[msg_id] = (method, time.monotonic())
             self.handle_message(request)
 
     def _objection(self, msg_id: int | str, method: str) -> JsonRpcException | None:
@@ -194,6 +198,7 @@ class SextantProtocol(LanguageServerProtocol):
     def _send_handler_result(self, future: Any, *, msg_id: Any) -> None:
         # Repair 14: pygls sends the traceback of a failed request to the client, and logs its parameters.
         self._request_futures.pop(msg_id, None)
+        self._trace(msg_id, future)
         if future.cancelled():
             self._refuse(msg_id, JsonRpcRequestCancelled("The request was cancelled."))
         elif (error := future.exception()) is None:
@@ -208,6 +213,17 @@ class SextantProtocol(LanguageServerProtocol):
         # Repair 14: pygls shows a failed notification to the user, who can do nothing about it.
         if not future.cancelled() and (error := future.exception()) is not None:
             _log_bug(error, "a notification")
+
+    def _trace(self, msg_id: int | str, future: Any) -> None:
+        """Say how long a request took, in the log and to a client that traces; never what it was about."""
+        method, begun = self._begun.pop(msg_id, ("", 0.0))
+        outcome = "cancelled" if future.cancelled() else "failed" if future.exception() else "answered"
+        message = f"{method} {outcome} in {1000 * (time.monotonic() - begun):.1f} ms"
+        logger.info("%s", message)
+        if self.trace in (types.TraceValue.Messages, types.TraceValue.Verbose) and not self._shutdown:
+            verbose = f"request {msg_id!r}, {len(self._request_futures)} others in work"
+            told = types.LogTraceParams(message, verbose if self.trace == types.TraceValue.Verbose else None)
+            self.notify(types.LOG_TRACE, told)
 
     def _refuse(self, msg_id: int | str | None, error: JsonRpcException) -> None:
         body = {"code": error.code, "message": error.message}
@@ -236,13 +252,24 @@ class SextantProtocol(LanguageServerProtocol):
         """Answer with what the server can do; the engine starts after the reply."""
         result = yield from super().lsp_initialize(params)
         able = result.capabilities
-        able.execute_command_provider = None
+        able.workspace_symbol_provider = types.WorkspaceSymbolOptions(work_done_progress=True)
+        able.code_action_provider = types.CodeActionOptions(
+            [actions.FIND_KIND, actions.SEARCH_KIND, types.CodeActionKind.QuickFix]
+        )
+        able.diagnostic_provider = types.DiagnosticOptions(True, False, identifier=duplicates.SOURCE)
+        if able.workspace is not None and able.workspace.file_operations is not None:
+            everything = types.FileOperationFilter(types.FileOperationPattern("**/*"), scheme="file")
+            able.workspace.file_operations.did_rename = types.FileOperationRegistrationOptions([everything])
+        commands = [name for name, method in protocol.COMMANDS.items() if self._handles(method)]
+        able.execute_command_provider = types.ExecuteCommandOptions([*commands, duplicates.SHOW_BOTH])
         able.experimental = {
             "sextant": {
                 "protocolVersion": protocol.PROTOCOL_VERSION,
                 "methods": sorted(method for method in protocol.PARAMS if self._handles(method)),
             }
         }
+        self.trace = params.trace or types.TraceValue.Off
+        parent.watch(params.process_id, self._server.stop)
         self._server.session.open(params, str(able.position_encoding or types.PositionEncodingKind.Utf16.value))
         return result
 
@@ -331,16 +358,18 @@ def create() -> SextantServer:
     return server
 
 
-def serve(streams: stdio.Streams | None, tcp_port: int | None = None) -> int:
+def serve(streams: stdio.Streams | None, tcp_port: int | None = None, log_file: str | None = None) -> int:
     """Serve one client, over the streams of `take_stdio` or a local port, and return the process's exit code.
 
     The process must end with it: threads that do not stop within `GRACE` end it by force.
     """
     # Indexing shares the interpreter with the questions: hand it over every millisecond rather than every five.
     sys.setswitchinterval(0.001)
-    logging.basicConfig(stream=sys.stderr, level=os.environ.get("SEXTANT_LOG", "WARNING").upper())
-    # pygls logs whole messages, even at ERROR: that is the user's text.
-    logging.getLogger("pygls").setLevel(logging.CRITICAL)
+    try:
+        log.set_up(log_file)
+    except OSError as error:
+        sys.stderr.write(f"Sextant cannot write its log: {error}\n")
+        return 1
 
     async def main() -> int:
         server = create()

@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lsprotocol import types
 
 from server.lsp import convert, protocol
 from server.lsp.documents import Document, Documents
+from server.lsp.jobs import SessionJobs
+from server.lsp.present import Presenter
 from server.lsp.progress import IndexProgress, Notify
 from server.lsp.settings import Configuration, Request
 from server.lsp.status import ServerStatus, is_wanted
@@ -28,9 +30,12 @@ if TYPE_CHECKING:
 FRESH = 0.1
 """Seconds a search may wait for an edit made just before it; beyond that it answers on the older text."""
 
+PATIENCE, POLL = 1.0, 0.01
+"""Seconds that something may wait for an edit without which it makes no sense, and between two looks."""
 SLOW = 0.02
 """Seconds that the last search took at least for a first answer by words alone to be worth sending."""
 
+T = TypeVar("T")
 Ask = Callable[["Snapshot", CancelToken], SearchResult]
 
 logger = logging.getLogger(__name__)
@@ -52,7 +57,9 @@ class Session:
         self._status: ServerStatus | None = None
         self._took = 0.0
         """Seconds of the last search."""
+        self.presenter = Presenter(request)
         self.configuration = Configuration(request, self._configure, self.warn)
+        self.jobs = SessionJobs(notify, request, self.warn)
         self._posted = False
         self._closed = False
 
@@ -80,6 +87,7 @@ class Session:
             return self.request(types.WINDOW_WORK_DONE_PROGRESS_CREATE, types.WorkDoneProgressCreateParams(token))
 
         self._progress = IndexProgress(self.notify, create)
+        self.jobs.has_progress = True
         self._changed()
 
     def warn(self, sentence: str) -> None:
@@ -89,6 +97,7 @@ class Session:
     async def quiet(self) -> None:
         """Send nothing more of our own accord."""
         self._status = None
+        self.presenter.close()
         progress, self._progress = self._progress, None
         if progress is not None:
             await progress.close()
@@ -97,6 +106,7 @@ class Session:
         """Stop all work; blocks for as long as the engine needs to end."""
         self._closed = True
         self.tasks.close()
+        self.jobs.close()
         if self._engine is not None:
             self._engine.close()
 
@@ -127,8 +137,14 @@ class Session:
             engine.add_folder(root.real)
         self.documents.post_all()
         engine.start()
+        self.jobs.open(engine, settings)
         self._changed()
         return engine
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is an index to ask without waiting."""
+        return self._engine is not None
 
     async def engine(self) -> Engine:
         """Return the engine once it is there; raises RequestFailed if it cannot be."""
@@ -181,6 +197,22 @@ class Session:
             result = convert.search_result(found, snapshot.text, view)
             self._took = time.monotonic() - begun
             return result
+
+        return await self.tasks.run(work)
+
+    async def look(
+        self, at: Callable[[Snapshot, CancelToken], T], when: Callable[[Snapshot], bool] = lambda _: True
+    ) -> T:
+        """Return what some code sees in the newest snapshot, off the loop; wait a while for one that will do."""
+        engine = await self.engine()
+        self.documents.flush()
+
+        def work(token: CancelToken) -> T:
+            end = time.monotonic() + PATIENCE
+            while not when(engine.snapshot) and time.monotonic() < end:
+                token.check()
+                time.sleep(POLL)
+            return at(engine.snapshot, token)
 
         return await self.tasks.run(work)
 
@@ -242,11 +274,13 @@ class Session:
     def _configure(self, settings: Settings) -> None:
         if self._engine is not None:
             self._engine.configure(settings)
+            self.jobs.configure(settings)
 
     def _changed(self) -> None:
         if self._engine is None:
             return
         status = self._engine.status()
+        self.jobs.update(status)
         if self._progress is not None:
             self._progress.update(status)
         if self._status is not None:
@@ -255,8 +289,7 @@ class Session:
 
 def _import_engine(_: CancelToken) -> None:
     # Imported here, in a thread: numpy, tree-sitter and the model are not needed to answer initialize.
-    import server.engine  # noqa: PLC0415
-    import server.model.encoder  # noqa: F401, PLC0415
+    pass
 
 
 def _make_engine(settings: Settings, on_change: Callable[[], None], token: CancelToken) -> Engine:

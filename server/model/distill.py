@@ -105,7 +105,7 @@ class SentenceEncoder:
         vector: npt.NDArray[np.float32] = self._teacher.encode([text])[0]
         return vector
 
-    def explain(self, text: str, vector: npt.NDArray[np.float32]) -> list[tuple[str, float]]:
+    def explain(self, asked: str | Passage, vector: npt.NDArray[np.float32]) -> list[tuple[str, float]]:
         """Return nothing: its vectors are no sums."""
         return []
 

@@ -20,7 +20,7 @@ from safetensors.numpy import save as save_tensors
 
 from server.model import tokens
 from server.model.vocabulary import Vocabulary
-from server.types import FIELDS, Passage, Vectors
+from server.types import FIELDS, CancelToken, Passage, Vectors
 
 WEIGHTS_FILE = "model.safetensors"
 VOCABULARY_FILE = "vocabulary.txt"
@@ -129,33 +129,37 @@ class BagEncoder:
             vectors[start : start + len(batch)] = self.sums([enumerate(passage.fields()) for passage in batch])
         return _stored(vectors)
 
-    def encode_query(self, text: str) -> Vectors:
+    def encode_query(self, text: str, token: CancelToken | None = None) -> Vectors:
         """Return a unit vector (dimensions,), or zeros where no token is known; float16 values as `encode` has them."""
         vector: Vectors = _stored(self.sums([[(QUERY, text)]]))[0]
         return vector
 
-    def explain(self, text: str, vector: Vectors) -> list[tuple[str, float]]:
-        """Return the words of a question with what each adds to its cosine with a unit vector, greatest first.
+    def explain(self, asked: str | Passage, vector: Vectors) -> list[tuple[str, float]]:
+        """Return the words of a question or a passage with what each adds to its cosine with a unit vector.
 
-        The contributions add up to `encode_query(text) @ vector`; a token that several words share is divided
-        between them by their counts, and what rounding to float16 changed in proportion to the contributions.
+        Greatest first. The contributions add up to `encode_query(asked) @ vector` (or `encode([asked])[0] @ vector`); a
+        token that several words share is divided between them by their counts, and what rounding to float16 changed
+        in proportion to the contributions.
         """
-        bags = count(self.vocabulary, [[(QUERY, text)]])
+        parts = [(QUERY, asked)] if isinstance(asked, str) else list(enumerate(asked.fields()))
+        own = self.encode_query(asked) if isinstance(asked, str) else self.encode([asked])[0]
+        bags = count(self.vocabulary, [parts])
+        weights = self._fields[bags.fields] * bags.saturated()
         shares = {
-            int(token): float(weight) / int(times)
-            for token, weight, times in zip(bags.tokens, bags.saturated(), bags.counts, strict=True)
+            (int(field), int(token)): float(weight) / int(times)
+            for field, token, weight, times in zip(bags.fields, bags.tokens, weights, bags.counts, strict=True)
         }
-        dots = {token: float(self._table[token].astype(np.float64) @ vector) for token in shares}
-        found: list[tuple[str, float]] = []
-        for word, times in Counter(tokens.words(text)).items():
-            ids = self.vocabulary.ids(word)
-            found.append((word, times * sum(shares[token] * dots[token] for token in ids)))
-        norm = float(np.linalg.norm(bags.saturated() @ self._table[bags.tokens])) or 1.0
-        found = [(word, value / norm) for word, value in found]
-        extent = sum(abs(value) for _, value in found) or 1.0
-        rounding = float(self.encode_query(text).astype(np.float64) @ vector) - sum(value for _, value in found)
-        found = [(word, value + rounding * abs(value) / extent) for word, value in found]
-        return sorted(found, key=lambda item: -item[1])
+        dots = {token: float(self._table[token].astype(np.float64) @ vector) for _, token in shares}
+        norm = float(np.linalg.norm(weights @ self._table[bags.tokens])) or 1.0
+        found: dict[str, float] = {}
+        for field, text in parts:
+            for word, times in Counter(tokens.words(text)).items():
+                value = times * sum(shares[field, token] * dots[token] for token in self.vocabulary.ids(word)) / norm
+                found[word] = found.get(word, 0.0) + value
+        extent = sum(map(abs, found.values())) or 1.0
+        rounding = float(own.astype(np.float64) @ vector) - sum(found.values())
+        explained = [(word, value + rounding * abs(value) / extent) for word, value in found.items()]
+        return sorted(explained, key=lambda item: -item[1])
 
     def sums(self, texts: Sequence[Iterable[tuple[int, str]]]) -> Vectors:
         """Return (n, dimensions) unit rows of full precision for texts in (field number, text) parts."""
@@ -169,6 +173,11 @@ class BagEncoder:
             if length > 0:
                 vectors[row] = total / length
         return vectors
+
+
+def base_folder() -> Path:
+    """Return the folder of the base model."""
+    return _BASE
 
 
 def load(folder: Path | None = None) -> BagEncoder:

@@ -1,77 +1,67 @@
-"""Quality: NDCG@10 over files of questions with known answers, beside two honest baselines.
+"""Quality: NDCG@10 over files of questions with known answers, cross-validated, beside honest baselines.
 
-usage: python -m tests.bench.quality REPOS_JSON ANNOTATIONS_FOLDER CHECKOUTS_FOLDER [--only NAME ...]
+usage: python -m tests.bench.quality REPOS_JSON ANNOTATIONS CHECKOUTS [--only NAME ...] [--quick]
 
-Each repository is indexed by the real engine into a temporary folder. The rank of a file is that of its first hit.
-Averaged by language, then over languages. Rows: the full search, meaning alone, words alone (BM25), and untrained
-vectors (the same tokens with random rows).
+Each repository is indexed by the real engine and asked through the real search, ranked with weights that have not seen
+it. Averaged by language, then over languages. "files": the rank of a file is its place among the files of the hits;
+"hits": its place among all hits, where a second function of a file takes a place of its own; "no file rule": the same
+without demoting later hits of one file. Then what is left without each group of features (five folds of repositories),
+and how often an answer is called a guess. `--quick` leaves those out.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
-import tempfile
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from server.config import Settings
-from server.engine import Engine
-from server.index import rank
+import numpy as np
+
+from server.index.features import GROUPS, NAMES
+from server.index.rank import Ranker
 from server.model import encoder
+from server.model.ranker import (
+    ALIEN_SHARE,
+    Example,
+    Examples,
+    Source,
+    by_language,
+    cross_validated,
+    doubting,
+    fit,
+    foreign_questions,
+    indexed,
+    ndcg,
+    sources,
+)
 from server.snapshot import Snapshot
-from server.types import CancelToken, Encoder, Query
+from server.types import CancelToken, Query
 from tests.bench.untrained import untrained
 
-TOP = 10
 ASKED = 100
 """Hits asked for, so that ten different files are among them."""
+FOLDS = 5
+FOREIGN = Path(__file__).parent / "foreign.txt"
+BASELINES = {"meaning alone": ("cosine",), "words alone (BM25)": ("bm25",), "both fused": ("cosine", "bm25")}
 
 
-@contextmanager
-def indexed(root: Path, model: Encoder) -> Iterator[Snapshot]:
-    with tempfile.TemporaryDirectory() as data:
-        engine = Engine(Settings(), model, Path(data))
-        engine.add_folder(str(root))
-        engine.start()
-        assert engine.wait_idle(600)
-        yield engine.snapshot
-        engine.close()
+@dataclass
+class Measured:
+    """What was found, one entry a question, in the order in which they were asked."""
 
+    examples: Examples = field(default_factory=Examples)
+    columns: dict[str, list[float]] = field(default_factory=dict)
 
-@contextmanager
-def weights(dense: float, name: float, plain: bool) -> Iterator[None]:
-    """Ask with other weights; `plain` leaves out what is known of paths and kinds."""
-    kept = rank.DENSE_WEIGHT, rank.NAME_WEIGHT, rank.TEST_FACTOR, rank.MODULE_FACTOR
-    rank.DENSE_WEIGHT, rank.NAME_WEIGHT = dense, name
-    if plain:
-        rank.TEST_FACTOR = rank.MODULE_FACTOR = 1.0
-    yield
-    rank.DENSE_WEIGHT, rank.NAME_WEIGHT, rank.TEST_FACTOR, rank.MODULE_FACTOR = kept
+    def add(self, name: str, value: float) -> None:
+        self.columns.setdefault(name, []).append(value)
 
-
-def ndcg(found: list[str], wanted: set[str]) -> float:
-    gain = sum(1 / math.log2(position + 2) for position, path in enumerate(found[:TOP]) if path in wanted)
-    return gain / sum(1 / math.log2(position + 2) for position in range(min(TOP, len(wanted))))
-
-
-def score(snapshot: Snapshot, questions: list[dict[str, object]], prefix: str) -> tuple[float, float]:
-    """Return mean NDCG@10 and the share of questions that are answered with low confidence."""
-    total = unsure = 0.0
-    for question in questions:
-        result = snapshot.search(Query(str(question["query"]), ASKED), CancelToken())
-        files = list(dict.fromkeys(prefix + hit.path for hit in result.hits))
-        wanted = {_path(one) for field in ("relevant", "secondary") for one in question.get(field, [])}  # type: ignore[attr-defined]
-        total += ndcg(files, wanted)
-        unsure += result.low_confidence
-    return total / len(questions), unsure / len(questions)
-
-
-def _path(target: object) -> str:
-    return str(target["path"] if isinstance(target, dict) else target)
+    def mean(self, name: str, where: Callable[[Example], bool] = lambda _: True) -> float:
+        chosen = [where(one) for one in self.examples.asked]
+        values = [value for value, one in zip(self.columns[name], chosen, strict=True) if one]
+        return by_language(self.examples.where(chosen), values)
 
 
 def main() -> None:
@@ -79,41 +69,107 @@ def main() -> None:
     parser.add_argument("repos", type=Path)
     parser.add_argument("annotations", type=Path)
     parser.add_argument("checkouts", type=Path)
-    parser.add_argument("--only", nargs="*")
+    parser.add_argument("--only", nargs="*", default=())
+    parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
-    trained, random = encoder.load(), untrained()
-    rows: dict[str, Callable[[], object]] = {
-        "full": lambda: weights(rank.DENSE_WEIGHT, rank.NAME_WEIGHT, False),
-        "meaning": lambda: weights(1.0, 0.0, True),
-        "BM25": lambda: weights(0.0, 0.0, True),
-        "untrained": lambda: weights(1.0, 0.0, True),
-    }
-    scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    print(f"{'repository':14} {'language':11} " + " ".join(f"{row:>9}" for row in rows) + "   unsure")
-    for spec in json.loads(options.repos.read_text()):
-        name, language = spec["name"], spec["language"]
-        annotations = options.annotations / f"{name}.json"
-        if (options.only and name not in options.only) or not annotations.exists():
-            continue
-        root = options.checkouts / name / (spec.get("benchmark_root") or "")
-        prefix = f"{spec['benchmark_root']}/" if spec.get("benchmark_root") else ""
-        questions = json.loads(annotations.read_text())
-        # The paths of some annotations begin at the folder that is indexed, not at the top of the repository.
-        if not any((options.checkouts / name / _path(target)).exists() for target in questions[0]["relevant"]):
-            prefix = ""
-        line, unsure = {}, 0.0
-        for model, chosen in ((trained, ("full", "meaning", "BM25")), (random, ("untrained",))):
-            with indexed(root, model) as snapshot:
-                for row in chosen:
-                    with rows[row]():  # type: ignore[attr-defined]
-                        line[row], doubts = score(snapshot, questions, prefix)
-                    unsure = doubts if row == "full" else unsure
-                    scores[row][language].append(line[row])
-        print(
-            f"{name:14} {language:11} " + " ".join(f"{line[row]:9.3f}" for row in rows) + f"   {unsure:.0%}", flush=True
-        )
-    means = {row: [sum(values) / len(values) for values in by_language.values()] for row, by_language in scores.items()}
-    print(f"{'mean':26} " + " ".join(f"{sum(means[row]) / len(means[row]):9.3f}" for row in rows))
+    chosen = list(sources(options.repos, options.annotations, options.checkouts, options.only))
+    aliens = foreign_questions(FOREIGN)
+    examples, foreign, random = Examples(), Examples(), Examples()
+    with ExitStack() as stack:
+        snapshots: dict[str, Snapshot] = {}
+        for number, source in enumerate(chosen):
+            snapshots[source.name] = snapshot = stack.enter_context(indexed(source.root, encoder.load()))
+            collect(examples, source, snapshot)
+            for text in aliens[number % ALIEN_SHARE :: ALIEN_SHARE]:
+                foreign.add(Example(source.name, source.language, "foreign", text, frozenset()), snapshot, "")
+            sys.stderr.write(f"{source.name} ")
+            sys.stderr.flush()
+        sys.stderr.write("\n")
+        found, caught = ask(chosen, snapshots, examples, foreign)
+    show(found, caught)
+    if options.quick:
+        return
+    for source in chosen:
+        with indexed(source.root, untrained()) as snapshot:
+            collect(random, source, snapshot)
+    print(f"\n{'untrained vectors alone':30} {by_language(random, folded(random, ('cosine',))):.3f}")
+    ablate(examples)
+
+
+def collect(examples: Examples, source: Source, snapshot: Snapshot) -> None:
+    for example in source.examples:
+        examples.add(example, snapshot, source.prefix)
+
+
+def ask(
+    chosen: Sequence[Source], snapshots: dict[str, Snapshot], examples: Examples, foreign: Examples
+) -> tuple[Measured, list[bool]]:
+    """Ask each repository with a ranker that knows neither it nor the foreign questions that it is asked."""
+    found, caught = Measured(), list[bool]()
+    texts = list(dict.fromkeys(one.text for one in foreign.asked))
+    halves = [set(texts[half::2]) for half in range(2)]
+    for source in chosen:
+        others = examples.where([one.repository != source.name for one in examples.asked])
+        ranker = fit(others)
+        doubters = []
+        for half in halves:
+            known = foreign.where([one.repository != source.name and one.text in half for one in foreign.asked])
+            doubters.append(doubting(ranker, others, known))
+        for example in source.examples:
+            found.examples.asked.append(example)
+            measure(found, example, source, snapshots[source.name], doubters)
+        for text in (one.text for one in foreign.asked if one.repository == source.name):
+            unseen = doubters[1 if text in halves[0] else 0]
+            caught.append(result(snapshots[source.name], unseen, text).low_confidence)
+    empty = [np.zeros((0, len(NAMES)), np.float32)] * len(found.examples.asked)
+    found.examples.matrices, found.examples.files = empty, [[] for _ in empty]
+    return found, caught
+
+
+def measure(found: Measured, example: Example, source: Source, snapshot: Snapshot, doubters: list[Ranker]) -> None:
+    answer = result(snapshot, doubters[0], example.text)
+    paths = [source.prefix + hit.path for hit in answer.hits]
+    flat = result(snapshot, replace(doubters[0], demotion=0.0), example.text)
+    found.add("files", ndcg(paths, example.wanted))
+    found.add("hits", ndcg(paths, example.wanted, by_file=False))
+    found.add("no file rule", ndcg([source.prefix + hit.path for hit in flat.hits], example.wanted, by_file=False))
+    unsure = [answer.low_confidence, result(snapshot, doubters[1], example.text).low_confidence]
+    found.add("unsure", sum(unsure) / 2)
+
+
+def result(snapshot: Snapshot, ranker: Ranker, text: str):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    return replace(snapshot, ranker=lambda: ranker).search(Query(text, ASKED), CancelToken())
+
+
+def show(found: Measured, caught: list[bool]) -> None:
+    columns = ("files", "hits", "no file rule", "unsure")
+
+    def line(title: str, where: Callable[[Example], bool] = lambda _: True) -> None:
+        print(f"{title:30} " + " ".join(f"{found.mean(name, where):12.3f}" for name in columns))
+
+    print(f"{'cross-validated NDCG@10':30} " + " ".join(f"{name:>12}" for name in columns))
+    for language in dict.fromkeys(one.language for one in found.examples.asked):
+        line(language, lambda one, language=language: one.language == language)  # type: ignore[misc]
+    for category in dict.fromkeys(one.category for one in found.examples.asked):
+        line(category, lambda one, category=category: one.category == category)  # type: ignore[misc]
+    line("all")
+    print(f"{'foreign questions unsure':30} {'':38} {sum(caught) / len(caught):12.3f}")
+
+
+def folded(examples: Examples, columns: Sequence[str]) -> list[float]:
+    """Return the NDCG@10 of each question by the best unit of each file, in folds of repositories."""
+    return cross_validated(examples, columns, FOLDS)
+
+
+def ablate(examples: Examples) -> None:
+    """Print what the baselines reach, and what is lost without each group of features."""
+    full = by_language(examples, folded(examples, NAMES))
+    for title, columns in BASELINES.items():
+        print(f"{title:30} {by_language(examples, folded(examples, columns)):.3f}")
+    print(f"{'everything':30} {full:.3f}")
+    for group, members in GROUPS.items():
+        rest = [name for name in NAMES if name not in members]
+        print(f"{'without ' + group:30} {by_language(examples, folded(examples, rest)):.3f}")
 
 
 if __name__ == "__main__":

@@ -223,3 +223,11 @@ class RawClient:
 
 def server_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "server", "serve", *arguments]
+
+
+def wait_until(holds: Callable[[], object], timeout: float = 60.0) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < end, "it never came true"
+        threading.Event().wait(0.02)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from server.lsp.protocol import COMMANDS
 from tests.e2e.conftest import Start
 from tests.e2e.raw import TIMEOUT, RawClient, frame, read_frames, server_command
 
@@ -31,10 +32,14 @@ def test_initialize_says_what_there_is_and_no_more(client: RawClient) -> None:
     assert able["textDocumentSync"]["openClose"] is True
     assert able["workspace"]["workspaceFolders"]["supported"] is True
     assert result["serverInfo"]["name"] == "sextant"
-    later = {"executeCommandProvider", "workspaceSymbolProvider", "codeActionProvider", "notebookDocumentSync"}
-    assert not later & set(able)
-    assert client.code("workspace/symbol", {"query": "x"}) == METHOD_NOT_FOUND
-    assert client.code("workspace/executeCommand", {"command": "x"}) == METHOD_NOT_FOUND
+    assert able["workspaceSymbolProvider"] is not None
+    assert able["codeActionProvider"]["codeActionKinds"]
+    assert able["diagnosticProvider"]["workspaceDiagnostics"] is False
+    commands = {name for name, method in COMMANDS.items() if method in able["experimental"]["sextant"]["methods"]}
+    assert commands <= set(able["executeCommandProvider"]["commands"])
+    assert {"sextant.search", "sextant.findSimilar", "sextant.status"} <= commands
+    assert "notebookDocumentSync" not in able
+    assert client.code("textDocument/hover", PLACE) == METHOD_NOT_FOUND
 
 
 @pytest.mark.parametrize(

@@ -455,7 +455,7 @@ def test_a_data_folder_that_cannot_be_used(
     status = client.wait_ready()
     assert status["folders"][0]["state"] == "degraded"
     assert "SEXTANT_DATA_DIR" in status["folders"][0]["message"]
-    assert client.search("retry_fixed") == []
+    assert client.search("retry_fixed")[0]["name"] == "retry_fixed"
     assert client.shutdown() == 0
 
 

@@ -126,13 +126,49 @@ def test_nonsense_is_called_a_guess_and_a_good_answer_is_not(snapshot: Snapshot)
 
 
 def test_the_shares_of_the_words_add_up(snapshot: Snapshot) -> None:
-    for hit in snapshot.search(Query("check the password of a user", explain=True), CancelToken()).hits:
-        assert hit.why is not None
-        assert sum(term.weight for term in hit.why.terms) == pytest.approx(0.5 * hit.why.dense + 0.5 * hit.why.lexical)
+    folder = snapshot.layers[0].folder
+    for result in (
+        snapshot.search(Query("check the password of a user", explain=True), CancelToken()),
+        snapshot.search(Query("for attempt in range(attempts): time.sleep(2 ** attempt)", explain=True), CancelToken()),
+        snapshot.similar(Similar(path=str(Path(folder, "net/retry.py")), start=40, end=40, explain=True), CancelToken()),
+    ):
+        assert result.hits
+        for hit in result.hits:
+            assert hit.why is not None and hit.why.dense == hit.similarity
+            assert sum(term.dense for term in hit.why.terms) == pytest.approx(hit.similarity, abs=1e-5)
+            assert sum(term.lexical for term in hit.why.terms) == pytest.approx(hit.why.lexical, abs=1e-6)
+            assert all(term.weight == pytest.approx(term.dense + term.lexical) for term in hit.why.terms)
+
+
+def test_the_words_that_carried_a_hit_are_where_it_says(snapshot: Snapshot) -> None:
+    hit = snapshot.search(Query("authenticates users by passwords", explain=True), CancelToken()).hits[0]
+    assert hit.why is not None and hit.name == "Authenticate"
+    text = FILES[hit.path].encode()
+    spans = {term.term: term.span for term in hit.why.terms}
+    shown = {word: text[span.start : span.end].decode() for word, span in spans.items() if span}
+    assert shown == {"authenticates": "Authenticate", "users": "user", "passwords": "password", "by": "by"} or shown == {
+        "authenticates": "Authenticate", "users": "user", "passwords": "password",
+    }  # fmt: skip
+    place = spans["passwords"]
+    assert place is not None and (place.start_row, place.start_column) == (2, len("// Authenticate checks the "))
 
 
 @pytest.mark.parametrize(
-    ("text", "limit"), [("", 20), ("   ", 20), ("lang:python", 20), ("the of a", 20), ("🎉🎉", 20), ("x" * 90_000, 20)]
+    ("text", "limit"),
+    [
+        ("", 20),
+        ("   ", 20),
+        ("lang:python", 20),
+        ("the of a", 20),
+        ("🎉🎉", 20),
+        ("如何做红烧肉", 20),
+        ("كيف أطبخ الأرز", 200),
+        ("((((", 1),
+        ('"', 20),
+        ("x" * 90_000, 20),
+        ("word " * 15_000, 20),
+        ("\x00\ud800", 20),
+    ],
 )
 def test_odd_questions_are_answered(snapshot: Snapshot, text: str, limit: int) -> None:
     assert len(snapshot.search(Query(text, limit), CancelToken()).hits) <= limit
@@ -147,6 +183,10 @@ def test_odd_questions_are_answered(snapshot: Snapshot, text: str, limit: int) -
         ("lang:", 20),
         ("lang:klingon x", 20),
         ("kind:x", 1),
+        ("x in:nowhere", 1),
+        ('x path:"src', 20),
+        ('lang:"python x', 20),
+        ("-lang:go x", 20),
         ("x path:!", 20),
         ("x path:[z-a]", 20),
         ("x path:" + "*a" * 14 + "b", 20),
@@ -191,3 +231,102 @@ def test_a_cancelled_search_stops(snapshot: Snapshot) -> None:
     token.cancel()
     with pytest.raises(Cancelled):
         snapshot.search(Query("user"), token)
+
+
+COPY = (
+    "def normalise_address(street, city, code):\n    parts = [street.strip().title(), city.strip().title()]\n"
+    "    parts.append(code.replace(' ', '').upper())\n    return ', '.join(part for part in parts if part)\n"
+)
+OTHERS = {
+    "shop/address.py": COPY + "\n\ndef normalise_street(street):\n    return street.strip().title().replace('Str.', 'Street')\n",
+    "vendor/shop/address.py": COPY,
+    "billing/address.py": COPY.replace("parts.append", "# the code\n    parts.append"),
+    "warehouse/address.py": COPY.replace("', '.join", "'; '.join"),
+    "shop/test_address.py": "def test_normalise_address():\n    assert normalise_address('a', 'b', 'c') == 'A, B, C'\n",
+    "examples/address.py": "from shop import normalise_address\n\n\ndef show():\n    print(normalise_address('a', 'b', 'c'))\n",
+    "shop/parts.ts": (
+        "export interface AddressNormaliser {\n  normaliseAddress(address: string): string;\n}\n\n"
+        "export function cleanAddress(address: string): string {\n  return address.trim().toUpperCase();\n}\n"
+    ),
+    "shop/tree.rs": "/// Keeps addresses.\npub trait AddressBook {\n    fn find(&self, name: &str) -> Option<String>;\n}\n",
+}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapshot]:
+    root = tmp_path_factory.mktemp("shop")
+    for path, text in OTHERS.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    engine = Engine(Settings(workers=1, exclude=()), encoder.load(), tmp_path_factory.mktemp("data"))
+    engine.add_folder(str(root))
+    engine.start()
+    assert engine.wait_idle(60)
+    yield engine.snapshot
+    engine.close()
+
+
+def asked(snapshot: Snapshot, text: str, **filters: object) -> list[Hit]:
+    return list(snapshot.search(Query(text, filter=Filter(**filters)), CancelToken()).hits)  # type: ignore[arg-type]
+
+
+def test_copies_are_one_hit_with_a_count_and_other_functions_stay(shop: Snapshot) -> None:
+    hits = asked(shop, "normalise an address")
+    copies = [hit for hit in hits if hit.name == "normalise_address"]
+    indexed = {path for layer in shop.layers for path in layer.segment.paths if path.endswith("/address.py")}
+    of_copy = {path for path in indexed if COPY[:40] in OTHERS[path]}
+    assert len(copies) == 1 and copies[0].copies == len(of_copy) - 1 >= 2
+    assert {"normalise_street", "cleanAddress"} <= {hit.name for hit in hits}
+
+
+def test_find_similar_lists_every_clone_first(shop: Snapshot) -> None:
+    place = str(Path(shop.layers[0].folder, "shop/address.py"))
+    hits = shop.similar(Similar(path=place, start=5, end=5), CancelToken()).hits
+    assert {hit.path for hit in hits[:2]} == {"billing/address.py", "warehouse/address.py"}
+    assert all(hit.name == "normalise_address" and hit.copies == 0 for hit in hits[:2])
+    assert not [hit for hit in hits if (hit.path, hit.name) == ("shop/address.py", "normalise_address")]
+
+
+def test_tests_and_examples_come_first_when_asked_for_only(shop: Snapshot) -> None:
+    assert asked(shop, "normalise an address")[0].path not in {"shop/test_address.py", "examples/address.py"}
+    assert asked(shop, "tests for normalise_address")[0].path == "shop/test_address.py"
+    assert asked(shop, "example of normalise_address")[0].path == "examples/address.py"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("address kind:trait", {"AddressBook", "AddressNormaliser"}),
+        ("address kind:fn lang:rs", {"find"}),
+        ("address in:name lang:ts", {"AddressNormaliser", "normaliseAddress", "cleanAddress"}),
+        ("addresses in:doc", {"AddressBook"}),
+    ],
+)
+def test_filters_by_kind_language_and_field(shop: Snapshot, text: str, names: set[str]) -> None:
+    assert {hit.name for hit in asked(shop, text) if hit.kind != Kind.MODULE} <= names
+    assert asked(shop, text)
+
+
+def test_an_unknown_language_is_an_error_and_an_alias_is_not(shop: Snapshot) -> None:
+    with pytest.raises(QuestionError, match="klingon"):
+        asked(shop, "address", languages=frozenset({"klingon"}))
+    with pytest.raises(QuestionError, match="klingon"):
+        shop.similar(Similar(text="x = 1", filter=Filter(languages=frozenset({"klingon"}))), CancelToken())
+    assert {hit.language for hit in asked(shop, "address", languages=frozenset({"ts"}))} == {"typescript"}
+
+
+def test_a_narrow_filter_still_fills_the_list(tmp_path: Path) -> None:
+    """What passes lies far behind the best candidates of the whole folder."""
+    for number in range(400):
+        text = f"def send_mail_{number}(to):\n    smtp.deliver(to, {number})\n"
+        (tmp_path / f"mail{number}.py").write_text(text)
+    (tmp_path / "rare").mkdir()
+    for number in range(30):
+        (tmp_path / "rare" / f"other{number}.py").write_text(f"def turn_{number}(wheel):\n    return wheel + {number}\n")
+    engine = Engine(Settings(workers=1), encoder.load(), tmp_path / ".cache-of-test")
+    engine.add_folder(str(tmp_path))
+    engine.start()
+    assert engine.wait_idle(60)
+    hits = engine.snapshot.search(Query("send mail path:rare/**"), CancelToken()).hits
+    engine.close()
+    assert len(hits) == 20 and all(hit.path.startswith("rare/") for hit in hits)

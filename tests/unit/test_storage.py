@@ -16,8 +16,9 @@ import pytest
 from server.config import Settings
 from server.engine import Engine
 from server.folder import home_of
-from server.index import generation
+from server.index import exchange, generation
 from server.index.store import FORMAT_VERSION
+from server.index.vectors import VectorStore
 from server.model import encoder
 from server.types import CancelToken, Query, SearchResult
 
@@ -97,7 +98,7 @@ def test_damaged_files_are_rebuilt(root: Path, tmp_path: Path, victim: str, dama
 def test_an_index_of_another_format_is_rebuilt(root: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     expected = compacted(root, data)
-    for key, value in (("format", str(FORMAT_VERSION + 1)), ("lexical", "0")):
+    for key, value in (("format", str(FORMAT_VERSION + 1)), ("lexical", "0"), ("units", "0")):
         with sqlite3.connect(home_of(data, str(root)) / "index.db") as db:
             db.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
         db.close()
@@ -135,6 +136,7 @@ from pathlib import Path
 from server.config import Settings
 from server.engine import Engine
 from server.index import layers
+from server.index.vectors import VectorStore
 from server.model import encoder
 
 layers.COMPACT_MIN_UNITS = 20
@@ -166,3 +168,26 @@ def test_a_kill_at_any_moment_loses_nothing(root: Path, tmp_path: Path) -> None:
             time.sleep(delay)  # not a wait for anything: the moment of the kill
             process.send_signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
         assert names(run(root, data)) == expected
+
+
+def test_vectors_are_exported_and_imported(root: Path, tmp_path: Path) -> None:
+    compacted(root, tmp_path / "data")
+    model = encoder.load()
+    space, size = model.fingerprint, model.dimensions
+    store = VectorStore(tmp_path / "data" / "vectors", space, size)
+    path, count = exchange.export(store, space, size, tmp_path / "shared")
+    assert count == len(store.keys()) == 3
+    other = VectorStore(tmp_path / "other" / "vectors", space, size)
+    damaged = path.with_name("damaged.vectors")
+    content = path.read_bytes()
+    for broken in (content[:-1], content + b"x", content[:200] + b"\xff" + content[201:], b"", b"x" * 300):
+        damaged.write_bytes(broken)
+        with pytest.raises(exchange.ExchangeError):
+            exchange.import_(other, space, size, damaged)
+    with pytest.raises(exchange.ExchangeError, match="another encoder"):
+        exchange.import_(other, "other", size, path)
+    assert other.keys() == []
+    assert exchange.import_(other, space, size, path) == 3
+    assert exchange.import_(other, space, size, path) == 0
+    assert (other.rows(store.keys()) == store.rows(store.keys())).all()
+    assert [each.name for each in (tmp_path / "shared").iterdir() if each.suffix == ".tmp"] == []

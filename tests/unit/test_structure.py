@@ -14,9 +14,15 @@ RANKS = (
     {"server.config", "server.model.tokens"},
     {"server.model"},
     {"server.index"},
+    {"server.cluster"},
     {"server.folder", "server.snapshot"},
-    {"server.engine"},
-    {"server.lsp", "server.commands", "server.report", "server.model.evaluate", "server.model.repositories"},
+    {"server.spaces"},
+    {"server.background"},
+    {"server.engine", "server.jobs"},
+    {"server.reindex"},
+    {"server.report"},
+    {"server.bulk", "server.doctor"},
+    {"server.lsp", "server.commands", "server.model.evaluate", "server.model.repositories"},
     {"server.__main__"},
 )
 """From the bottom up; a module imports only from its own rank and below."""
@@ -24,15 +30,22 @@ ONLY_IN = {
     "pygls": ("server/lsp/",),
     "lsprotocol": ("server/lsp/",),
     "annoy": ("server/index/generation.py",),
-    "tree_sitter": ("server/index/extract.py", "server/index/languages.py", "server/model/clones.py"),
+    "tree_sitter": (
+        "server/index/extract.py",
+        "server/index/languages.py",
+        "server/index/strip.py",
+        "server/model/clones.py",
+    ),
     "torch": (
         "server/model/network.py",
         "server/model/train.py",
         "server/model/distill.py",
         "server/model/negatives.py",
+        "server/model/transformer.py",
     ),
     "watchdog": ("server/index/watch.py",),
-    "ray": (),
+    "ray": ("server/cluster/driver.py",),
+    "sentence_transformers": ("server/model/transformer.py",),
     "pickle": (),
 }
 UPWARD = {
@@ -40,6 +53,9 @@ UPWARD = {
     ("server.model.clones", "server.index"),
     ("server.model.corpus", "server.index"),
     ("server.model.measures", "server.index"),
+    ("server.model.ranker", "server.index"),
+    ("server.model.ranker", "server.engine"),
+    ("server.model.ranker", "server.snapshot"),
 }
 """Training reads units as the index cuts them; nothing that serves does."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -86,9 +87,16 @@ def test_a_branch_switch_encodes_only_what_is_new(root: Path, engine: Engine) ->
     (root / "src" / "a.py").write_text("def second(): pass\n")
     git("commit", "-q", "-am", "y")
     wait_for(lambda: names(engine) == {"second"})
+    assert engine.status().folders[0].encoded == 2
     for branch, name in (("main", "first"), ("other", "second")):
         git("checkout", "-q", branch)
         wait_for(lambda name=name: names(engine) == {name})  # type: ignore[misc]
+    assert engine.status().folders[0].encoded == 2, "both were seen before"
+    git("worktree", "add", "-q", str(root.parent / "beside"), "main")
+    engine.add_folder(str(root.parent / "beside"))
+    wait_for(lambda: names(engine) == {"first", "second"})
+    assert engine.wait_idle(30)
+    assert [folder.encoded for folder in engine.status().folders] == [2, 0]
 
 
 def test_a_top_folder_that_is_made_again_is_watched_again(root: Path, engine: Engine) -> None:
@@ -124,3 +132,88 @@ def test_vectors_that_were_deleted_are_computed_again(root: Path, engine: Engine
     assert engine.wait_idle(30)
     token = CancelToken()
     assert all(hit.similarity > 0.3 for hit in engine.snapshot.search(Query("first second"), token).hits)
+
+
+def test_a_root_that_goes_and_comes_back(root: Path, engine: Engine) -> None:
+    encoded = engine.status().folders[0].encoded
+    for _ in range(2):
+        root.rename(root.parent / "away")
+        wait_for(lambda: names(engine) == set() and engine.status().folders[0].state == "degraded")
+        (root.parent / "away").rename(root)
+        wait_for(lambda: names(engine) == {"first"} and engine.status().folders[0].state == "ready")
+        (root / "src" / "b.py").write_text("def second(): pass\n")
+        wait_for(lambda: names(engine) == {"first", "second"})
+        (root / "src" / "b.py").unlink()
+        wait_for(lambda: names(engine) == {"first"})
+    assert engine.status().folders[0].encoded == encoded + 1
+
+
+def test_another_folder_takes_the_place_of_the_root(root: Path, engine: Engine) -> None:
+    root.rename(root.parent / "away")
+    (root / "lib").mkdir(parents=True)
+    (root / "lib" / "b.py").write_text("def second(): pass\n")
+    wait_for(lambda: names(engine) == {"second"})
+    (root / "lib" / "b.py").write_text("def third(): pass\n")
+    wait_for(lambda: names(engine) == {"third"})
+    (root.parent / "away" / "src" / "a.py").write_text("def fourth(): pass\n")
+    (root / "lib" / "c.py").write_text("def first(): pass\n")
+    wait_for(lambda: names(engine) == {"third", "first"})
+
+
+def test_a_root_that_is_made_later(tmp_path: Path) -> None:
+    engine = Engine(Settings(workers=1), encoder.load(), tmp_path / "data", watches=True)
+    engine.add_folder(str(tmp_path / "later"))
+    engine.start()
+    try:
+        wait_for(lambda: any(folder.state == "degraded" for folder in engine.status().folders))
+        (tmp_path / "later" / "src").mkdir(parents=True)
+        (tmp_path / "later" / "src" / "a.py").write_text("def first(): pass\n")
+        wait_for(lambda: names(engine) == {"first"} and engine.status().folders[0].state == "ready")
+    finally:
+        engine.close()
+
+
+def test_a_second_write_in_the_same_tick_of_the_clock(root: Path, engine: Engine) -> None:
+    """The file system dates both alike, and they have one size: only the event tells that there were two."""
+    file = root / "src" / "a.py"
+    now = time.time_ns()
+    for name in ("third", "other"):
+        with file.open("r+") as open_file:
+            open_file.write(f"def {name}(): pass\n")
+        os.utime(file, ns=(now, now))
+        engine.touch([str(file)])
+        assert engine.wait_idle(30)
+    wait_for(lambda: bool(engine.snapshot.search(Query("other"), CancelToken()).hits[0].name == "other"))
+
+
+def test_a_storm_of_files_and_a_renamed_folder(root: Path, engine: Engine) -> None:
+    for number in range(5_000):
+        (root / "src" / f"f{number}.py").write_text(f"def second_{number}(): pass\n")
+        if number % 2:
+            (root / "src" / f"f{number - 1}.py").unlink()
+    (root / "src").rename(root / "lib")
+    for number in range(1, 5_000, 2):
+        (root / "lib" / f"f{number}.py").unlink()
+    (root / "lib" / "b.py").write_text("def third(): pass\n")
+    wait_for(lambda: names(engine) == {"first", "third"} and engine.status().folders[0].units == 2)
+    assert engine.status().folders[0].files == 2
+
+
+def test_a_clock_that_jumps(root: Path, engine: Engine) -> None:
+    for number, moment in enumerate((4_000_000_000, 0, 1_000_000_000)):
+        name = ("second", "third", "fourth")[number]
+        (root / "src" / "a.py").write_text(f"def {name}(): pass\n")
+        os.utime(root / "src" / "a.py", (moment, moment))
+        wait_for(lambda name=name: names(engine) == {name})  # type: ignore[misc]
+
+
+def test_ten_thousand_rapid_edits(root: Path, engine: Engine) -> None:
+    path = str(root / "src" / "a.py")
+    for number in range(10_000):
+        engine.set_buffer(path, "python", f"def second_{number}(): pass\n")
+    engine.set_buffer(path, "python", "def third(): pass\n")
+    assert engine.wait_idle(30)
+    assert names(engine) == {"third"}
+    engine.drop_buffer(path)
+    assert engine.wait_idle(30)
+    assert names(engine) == {"first"}

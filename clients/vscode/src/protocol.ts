@@ -80,14 +80,16 @@ export interface ServerStatusParams {
     message?: string;
 }
 
-/** A word of the question and the share of the score it carried. */
+/** A word of the question, what it brought to a hit, and where it stands there. */
 export interface Term {
     term: string;
     weight: number;
     range?: Range;
+    dense?: number;
+    lexical?: number;
 }
 
-/** How a score came about. */
+/** What speaks for a hit. */
 export interface Why {
     dense: number;
     lexical: number;
@@ -107,6 +109,7 @@ export interface Hit {
     detail?: string;
     similarity?: number;
     why?: Why;
+    copies?: uinteger;
 }
 
 /** The answer to sextant/search and sextant/findSimilar. */

@@ -1,0 +1,2 @@
+-- For vim.lsp.enable('sextant'), Neovim 0.11 and newer.
+return require('sextant.config').lsp()

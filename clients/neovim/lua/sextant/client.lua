@@ -1,0 +1,191 @@
+-- The running servers: which one answers for a buffer, questions to it, and what it tells of itself.
+local config = require('sextant.config')
+
+local M = {}
+local modern = vim.fn.has('nvim-0.11') == 1
+local unanswered = vim.defaulttable() ---@type table<integer, table<function, true>> callbacks by client
+---@type table<integer, { work: table<string|integer, table>, health: table }> by client
+M.state = vim.defaulttable()
+
+--- Call a method of a client; before 0.11 they were functions without self.
+---@param client vim.lsp.Client
+---@param method string
+function M.call(client, method, ...)
+  if modern then return client[method](client, ...) end
+  return client[method](...)
+end
+
+--- The configuration in force, with what the user merged into it.
+---@return vim.lsp.ClientConfig
+function M.config() return modern and vim.lsp.config.sextant or config.lsp() end
+
+--- The client that answers for a buffer: its own, else the one of its project.
+---@param buf integer
+---@return vim.lsp.Client?
+function M.of(buf)
+  local own = vim.lsp.get_clients({ name = 'sextant', bufnr = buf })[1]
+  local root = not own and config.root(buf)
+  local function serves(client)
+    local function is_root(folder) return vim.uri_to_fname(folder.uri) == root end
+    return vim.iter(client.workspace_folders or {}):any(is_root)
+  end
+  return own or root and vim.iter(vim.lsp.get_clients({ name = 'sextant' })):find(serves)
+end
+
+--- Start the server of a project; a buffer it knows the language of is attached.
+---@param buf integer
+---@param root string
+---@return integer? id, string? problem
+local function start(buf, root)
+  local wanted = vim.tbl_extend('force', M.config(), { root_dir = root, name = 'sextant' })
+  local attach = vim.bo[buf].buftype == '' and vim.list_contains(config.options.filetypes, vim.bo[buf].filetype)
+  local problem = config.missing(wanted.cmd)
+  local id = not problem and vim.lsp.start(wanted, { bufnr = buf, attach = attach })
+  -- Neovim 0.10 knows no `attach`.
+  if id and not attach then vim.lsp.get_client_by_id(id).attached_buffers[buf] = nil end
+  return id or nil, problem
+end
+
+--- Attach a buffer in Neovim 0.10, where vim.lsp.enable() is missing.
+---@param buf integer
+function M.attach(buf)
+  local known = vim.list_contains(config.options.filetypes, vim.bo[buf].filetype)
+  if known then M.config().root_dir(buf, function(root) start(buf, root) end) end
+end
+
+--- Attach every buffer that is open already.
+function M.attach_all()
+  if not modern then return vim.cmd('silent! doautoall sextant.attach FileType') end
+  if not vim.lsp.is_enabled or vim.lsp.is_enabled('sextant') then vim.lsp.enable('sextant') end
+end
+
+--- Find or start the client that answers for a buffer, and wait until it is ready.
+---@param buf integer
+---@param done fun(client?: vim.lsp.Client, problem?: string)
+local function ready(buf, done)
+  local client, root = M.of(buf), config.root(buf)
+  if client then return done(client) end
+  if not root then return done(nil, 'this belongs to no project; :cd to a folder that is to be searched') end
+  local id, problem = start(buf, root)
+  local function wait()
+    local starting = vim.lsp.get_client_by_id(id or -1)
+    if starting and not starting.initialized then return vim.defer_fn(wait, 20) end
+    done(starting, not starting and (problem or 'the server did not start; :Sextant log tells why') or nil)
+  end
+  wait()
+end
+
+--- Ask the server; all unsaved text reaches it first.
+---@param buf integer on whose behalf
+---@param method string
+---@param params fun(client: vim.lsp.Client): table
+---@param done fun(err?: { message: string }, result?: any, client?: vim.lsp.Client) never called after a cancel
+---@return fun() cancel
+function M.request(buf, method, params, done)
+  local over, asked, id = false, nil, nil
+  local function finish(...)
+    if asked then unanswered[asked.id][finish] = nil end
+    if over then return end
+    over = true
+    done(...)
+  end
+  ready(buf, function(client, problem)
+    local offered = client and vim.tbl_get(client.server_capabilities, 'experimental', 'sextant', 'methods') or {}
+    if client and not vim.list_contains(offered, method) then
+      problem = ('this server does not offer %s; a newer one may'):format(method)
+    end
+    if over or problem then return finish({ message = problem }) end
+    asked = client
+    unanswered[client.id][finish] = true
+    -- Without a buffer Neovim sends the pending changes of all of them first.
+    local function answered(err, result) finish(err, result, client) end
+    local _, sent = M.call(client, 'request', method, params(client), answered)
+    if not sent then return finish({ message = 'the server is going away; try again' }) end
+    id = sent
+  end)
+  return function()
+    if id and not over then M.call(asked, 'cancel_request', id) end
+    over = true
+    finish()
+  end
+end
+
+--- Ask the servers to end what they are working on, wherever they allow that.
+---@return integer # how many jobs were asked to end
+function M.cancel_work()
+  local count = 0
+  for _, client in ipairs(vim.lsp.get_clients({ name = 'sextant' })) do
+    for token, work in pairs(M.state[client.id].work) do
+      if work.cancellable then M.call(client, 'notify', 'window/workDoneProgress/cancel', { token = token }) end
+      count = count + (work.cancellable and 1 or 0)
+    end
+  end
+  return count
+end
+
+M.handlers = {
+  ['sextant/jobFinished'] = function(_, job)
+    vim.notify('sextant: ' .. job.message, job.ok and vim.log.levels.INFO or vim.log.levels.WARN)
+  end,
+  ['experimental/serverStatus'] = function(_, health, context)
+    local before = M.state[context.client_id].health.health
+    M.state[context.client_id].health = health
+    if health.health == 'error' and before ~= 'error' then
+      vim.notify('sextant: ' .. (health.message or 'the server is in trouble, see :Sextant log'), vim.log.levels.ERROR)
+    end
+    vim.cmd.redrawstatus({ bang = true })
+  end,
+}
+
+--- Run a command of a code action in a picker.
+---@param command lsp.Command
+function M.run_command(command)
+  local method = command.command:gsub('%.', '/')
+  require('sextant').ask(method, command.arguments[1])
+end
+
+local crashes = {} ---@type integer[] when, in seconds
+
+--- Start the server again for its buffers when it died, but not for ever.
+function M.on_exit(code, signal, id)
+  local lost = unanswered[id]
+  unanswered[id], M.state[id] = nil, nil
+  if vim.v.exiting ~= vim.NIL then return end
+  local message = { message = 'the server ended; ask again and it is started anew' }
+  vim.schedule(function()
+    vim.iter(pairs(lost)):each(function(finish) finish(message) end)
+  end)
+  if code == 143 or (code == 0 and (signal == 0 or signal == 15)) then return end
+  table.insert(crashes, os.time())
+  local often = #crashes > 3 and os.time() - crashes[#crashes - 3] < 60
+  vim.schedule(function()
+    if not often then return vim.defer_fn(M.attach_all, 300 * math.min(#crashes, 5)) end
+    local text = 'sextant: the server ended four times within a minute and stays down. :Sextant log, then :edit'
+    vim.notify(text, vim.log.levels.ERROR)
+  end)
+end
+
+vim.api.nvim_create_autocmd('LspProgress', {
+  group = vim.api.nvim_create_augroup('sextant', {}),
+  callback = function(event)
+    local client = vim.lsp.get_client_by_id(event.data.client_id)
+    local token, value = event.data.params.token, event.data.params.value
+    if not client or client.name ~= 'sextant' or type(value) ~= 'table' then return end
+    local work = M.state[client.id].work
+    work[token] = value.kind ~= 'end' and vim.tbl_extend('force', work[token], value) or nil
+    vim.cmd.redrawstatus({ bang = true })
+  end,
+})
+
+--- What a server is doing, in a few cells; nothing without a server.
+---@return string
+function M.status()
+  local client = M.of(vim.api.nvim_get_current_buf()) or vim.lsp.get_clients({ name = 'sextant' })[1]
+  if not client then return '' end
+  local _, work = next(M.state[client.id].work)
+  if work then return 'sextant ' .. (work.percentage and work.percentage .. '%%' or work.message or '…') end
+  local health = M.state[client.id].health.health
+  return (health == nil or health == 'ok') and 'sextant' or 'sextant: ' .. health
+end
+
+return M

@@ -1,0 +1,83 @@
+-- The options, and the client configuration that follows from them.
+local M = {}
+
+---@class sextant.Options
+---@field cmd string[]|function the server's command, or what else vim.lsp.ClientConfig.cmd allows
+---@field filetypes string[] buffers whose unsaved text the server sees
+---@field root_markers string[] what marks the top folder of a project
+---@field settings table<string, any> the server's settings
+---@field picker 'auto'|'telescope'|'fzf-lua'|'snacks'|'float'
+---@field limit integer hits asked for
+---@field keymaps boolean whether setup() sets the suggested mappings where they are free
+---@field icons table<string, string> by the name of a SymbolKind
+-- stylua: ignore
+M.options = {
+  cmd = { 'sextant', 'serve' },
+  filetypes = { 'c', 'cpp', 'cs', 'go', 'java', 'javascript', 'javascriptreact', 'php', 'python', 'ruby', 'rust',
+    'typescript', 'typescriptreact' },
+  root_markers = { '.git', '.hg', '.jj', '.sextantignore' },
+  settings = {},
+  picker = 'auto',
+  limit = 50,
+  keymaps = true,
+  icons = { Class = '◆', Constructor = '⊕', Enum = '∷', Function = 'ƒ', Interface = '◇', Method = 'ƒ', Module = '▤',
+    Struct = '◆' },
+}
+
+---@param options? table
+function M.set(options)
+  for name in pairs(options or {}) do
+    assert(M.options[name] ~= nil, ('sextant: unknown option %q, see :help sextant-options'):format(name))
+  end
+  M.options = vim.tbl_deep_extend('force', M.options, options or {})
+end
+
+--- The folder to index for a buffer: the project around it, else the current folder, but never a whole home or disk.
+---@param buf integer
+---@return string?
+function M.root(buf)
+  local name, cwd = vim.api.nvim_buf_get_name(buf), assert(vim.uv.cwd())
+  local file = name ~= '' and vim.bo[buf].buftype == '' and not name:find('^%w+://') and name
+  local root = vim.fs.root(file or cwd .. '/.', M.options.root_markers)
+    or (not file or vim.startswith(file, cwd .. '/')) and cwd
+  return root and root ~= vim.uv.os_homedir() and root ~= vim.fs.dirname(root) and root or nil
+end
+
+--- Why the server cannot be started, as far as that can be seen beforehand.
+---@param cmd string[]|function
+---@return string?
+function M.missing(cmd)
+  if type(cmd) == 'function' or vim.fn.executable(cmd[1]) == 1 then return end
+  return ('%q is not executable: install the server or set `cmd`. :checkhealth sextant tells more.'):format(cmd[1])
+end
+
+local language_ids = { cs = 'csharp', sh = 'shellscript', bash = 'shellscript' }
+
+--- The configuration for vim.lsp.config() and vim.lsp.start().
+---@return vim.lsp.ClientConfig
+function M.lsp()
+  local client = require('sextant.client')
+  local capabilities = vim.lsp.protocol.make_client_capabilities()
+  capabilities.experimental = { serverStatusNotification = true }
+  return {
+    name = 'sextant',
+    cmd = M.options.cmd,
+    filetypes = M.options.filetypes,
+    init_options = M.options.settings,
+    settings = { sextant = M.options.settings },
+    capabilities = capabilities,
+    handlers = client.handlers,
+    on_exit = client.on_exit,
+    -- Code actions of the server; it would show their hits less well.
+    commands = { ['sextant.search'] = client.run_command, ['sextant.findSimilar'] = client.run_command },
+    get_language_id = function(_, filetype) return language_ids[filetype] or filetype end,
+    root_dir = function(buf, found)
+      local root = M.root(buf)
+      local problem = root and M.missing(client.config().cmd)
+      if root and not problem then return found(root) end
+      if problem then vim.notify_once('sextant: ' .. problem, vim.log.levels.WARN) end
+    end,
+  }
+end
+
+return M

@@ -1,0 +1,62 @@
+-- fzf-lua as the picker.
+local hits = require('sextant.hit')
+
+---@param question sextant.Question
+---@param options? table fzf-lua's own
+return function(question, options)
+  local fzf = require('fzf-lua')
+  local answer ---@type sextant.Answer
+  local colored = fzf.utils.ansi_from_hl
+
+  -- A line is its number in the answer, hidden, and the row.
+  local function hit_of(line) return answer and answer.hits[tonumber(line and line:match('^%d+'))] end
+  local function open(command)
+    return function(lines)
+      local hit = hit_of(lines[1])
+      if hit then hits.open(hit, answer, command) end
+    end
+  end
+  local function list(to)
+    local function act(lines)
+      hits.list(vim.tbl_extend('force', answer, { hits = vim.tbl_map(hit_of, lines) }), question.title, to)
+    end
+    return { fn = act, prefix = 'select-all' }
+  end
+
+  local Previewer = require('fzf-lua.previewer.builtin').base:extend()
+  function Previewer:new(...)
+    Previewer.super.new(self, ...)
+    return setmetatable(self, Previewer)
+  end
+  function Previewer:populate_preview_buf(line)
+    local hit, buf = hit_of(line), self:get_tmp_buffer()
+    self:set_preview_buf(buf)
+    if hit then hits.preview(buf, self.win.preview_winid, hit) end
+  end
+
+  local function find(words)
+    return function(write)
+      question:ask(words[1] or '', function(new)
+        answer = new
+        if new.notice then write('0\t' .. colored(new.failed and 'SextantError' or 'SextantNotice', new.notice)) end
+        for i, row in ipairs(hits.rows(new, vim.o.columns - 12)) do
+          local chunks = vim.tbl_map(function(chunk) return (colored(chunk[2], chunk[1])) end, row)
+          write(i .. '\t' .. table.concat(chunks))
+        end
+        write(nil)
+      end)
+    end
+  end
+  local defaults = {
+    prompt = question.title .. '> ',
+    query = question.words,
+    exec_empty_query = true,
+    previewer = Previewer,
+    fzf_opts = { ['--delimiter'] = '\t', ['--with-nth'] = '2..', ['--multi'] = true, ['--ansi'] = true },
+    winopts = { preview = { layout = 'vertical' }, on_close = function() question:stop() end },
+    actions = { ['enter'] = open(), ['ctrl-s'] = open('split'), ['ctrl-v'] = open('vsplit') },
+  }
+  defaults.actions['ctrl-t'] = open('tab split')
+  defaults.actions['ctrl-q'], defaults.actions['alt-l'] = list('quickfix'), list('loclist')
+  fzf.fzf_live(find, vim.tbl_deep_extend('force', defaults, options or {}))
+end

@@ -1,0 +1,41 @@
+-- snacks.nvim as the picker.
+local hits = require('sextant.hit')
+
+---@param question sextant.Question
+---@param options? table its own
+return function(question, options)
+  -- Runs in a coroutine that ends when other words are typed.
+  local function find(_, context)
+    return function(add)
+      local items
+      context.async:on('abort', vim.schedule_wrap(function() question:stop() end))
+      vim.schedule(function()
+        question:ask(context.filter.search, function(answer)
+          local rows = hits.rows(answer, context.picker.list.win:size().width - 2)
+          items = hits.items(answer)
+          for i, item in ipairs(items) do
+            local hit = { row = rows[i], hit = answer.hits[i], file = item.filename, pos = { item.lnum, item.col - 1 } }
+            items[i] = vim.tbl_extend('error', hit, { text = item.text })
+          end
+          context.picker.title = answer.notice or question.title
+          context.picker:update_titles()
+          context.async:resume()
+        end)
+      end)
+      while not items do
+        context.async:suspend()
+      end
+      vim.tbl_map(add, items)
+    end
+  end
+  local function preview(context)
+    context.preview:reset()
+    context.preview:set_title(vim.fn.fnamemodify(context.item.file, ':~:.'))
+    hits.preview(context.buf, context.win, context.item.hit)
+  end
+  local defaults = { title = question.title, search = question.words, live = true, supports_live = true }
+  defaults.finder, defaults.preview = find, preview
+  defaults.format = function(item) return item.row end
+  defaults.sort = { fields = { 'score:desc', 'idx' } } -- the server's order is the order
+  require('snacks').picker.pick(vim.tbl_deep_extend('force', defaults, options or {}))
+end

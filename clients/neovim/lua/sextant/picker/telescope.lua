@@ -1,0 +1,39 @@
+-- Telescope as the picker.
+local hits = require('sextant.hit')
+
+---@param question sextant.Question
+---@param options? table Telescope's own
+return function(question, options)
+  local channel = require('plenary.async.control').channel
+  local picker
+
+  -- Runs in a coroutine; one whose question was cancelled is never resumed.
+  local function find(words)
+    local send, receive = channel.oneshot()
+    question:ask(words or '', send)
+    local answer = receive() ---@type sextant.Answer
+    if picker.results_border then picker.results_border:change_title(answer.notice or 'Results') end
+    local rows, items = hits.rows(answer, vim.api.nvim_win_get_width(picker.results_win) - 3), hits.items(answer)
+    for i, item in ipairs(items) do
+      item.value, item.ordinal = answer.hits[i], item.text
+      item.display = function() return hits.join(rows[i]) end
+    end
+    return items
+  end
+  local previewer = require('telescope.previewers').new_buffer_previewer({
+    dyn_title = function(_, entry) return vim.fn.fnamemodify(entry.filename, ':~:.') end,
+    define_preview = function(self, entry) hits.preview(self.state.bufnr, self.state.winid, entry.value) end,
+  })
+  picker = require('telescope.pickers').new(options or {}, {
+    prompt_title = question.title,
+    default_text = question.words,
+    finder = require('telescope.finders').new_dynamic({ fn = find, entry_maker = function(item) return item end }),
+    sorter = require('telescope.sorters').empty(), -- the server's order is the order
+    previewer = previewer,
+    attach_mappings = function(prompt)
+      vim.api.nvim_create_autocmd('BufWipeout', { buffer = prompt, callback = function() question:stop() end })
+      return true
+    end,
+  })
+  picker:find()
+end

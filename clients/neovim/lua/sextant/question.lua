@@ -1,0 +1,126 @@
+-- A question that a picker asks again and again as its words change.
+local client = require('sextant.client')
+local hit = require('sextant.hit')
+
+---@class sextant.Question
+---@field title string
+---@field words string the words to begin with
+---@field hint string shown while there are none
+---@field private static boolean whether words filter one answer instead of asking anew
+---@field private known? sextant.Answer
+---@field private cancel fun()
+local Question = {}
+Question.__index = Question
+
+---@param result table the server's SearchResult
+---@param from vim.lsp.Client
+---@return sextant.Answer
+local function answer_of(result, from)
+  local notice = #result.hits == 0 and 'nothing found'
+    or result.lowConfidence and 'nothing matches well, these are guesses'
+  if result.isIncomplete then notice = (notice and notice .. ' · ' or '') .. 'still indexing…' end
+  local about = { encoding = from.offset_encoding, folders = from.workspace_folders or {} }
+  return vim.tbl_extend('error', about, { hits = result.hits, notice = notice or nil, again = result.isIncomplete })
+end
+
+--- An answer without hits.
+---@type sextant.Answer
+Question.nothing = { hits = {}, encoding = 'utf-16', folders = {} }
+
+--- The hits that match the words, best match first.
+---@param answer sextant.Answer
+---@param words string
+---@return sextant.Answer
+local function filter(answer, words)
+  local function key(hit) return { hit = hit, text = vim.inspect({ hit.name, hit.containerName, hit.location.uri }) } end
+  local found = vim.fn.matchfuzzy(vim.tbl_map(key, answer.hits), words, { key = 'text' })
+  local hits = vim.tbl_map(function(each) return each.hit end, found)
+  return words == '' and answer or vim.tbl_extend('force', answer, { hits = hits })
+end
+
+--- Ask with these words; what was asked before is cancelled and never answered.
+---@param words string
+---@param done fun(answer: sextant.Answer)
+function Question:ask(words, done)
+  self:stop()
+  if self.known and not self.known.again then return done(filter(self.known, words)) end
+  if vim.trim(words) == '' and not self.static then return done(Question.nothing) end
+  local function params(to) return self.params(to, words) end
+  self.stop = client.request(self.buf, self.method, params, function(err, ...)
+    local failed = err and { notice = err.message, failed = true }
+    local answer = failed and vim.tbl_extend('force', Question.nothing, failed) or answer_of(...)
+    self.known = self.static and not err and answer or nil
+    done(self.static and filter(answer, words) or answer)
+  end)
+end
+
+--- Cancel what was asked last.
+function Question.stop() end
+
+--- Ask what `params` says, for the current buffer.
+---@param method string
+---@param words string
+---@param params fun(client: vim.lsp.Client, words: string): table
+---@return sextant.Question
+function Question.new(method, words, params)
+  local static, buf = method ~= 'sextant/search', vim.api.nvim_get_current_buf()
+  local shared = { limit = require('sextant.config').options.limit, explain = true }
+  local fields = { static = static, buf = buf, method = method, words = words }
+  fields.params = function(...) return vim.tbl_extend('force', shared, params(...)) end
+  fields.title, fields.hint = static and 'Similar code' or 'Sextant', static and 'filter' or 'what does the code do?'
+  return setmetatable(fields, Question)
+end
+
+--- Search by meaning.
+---@param words string
+---@return sextant.Question
+function Question.search(words)
+  return Question.new('sextant/search', words, function(_, asked) return { query = asked } end)
+end
+
+--- Return both ends of the selection, the end being exclusive; twice the cursor where nothing is selected.
+---@param lines? { [1]: integer, [2]: integer } the range of a command
+---@return { [1]: integer, [2]: integer }, { [1]: integer, [2]: integer } # lines from 0 and byte columns
+local function selection(lines)
+  local mode, from, to, cursor = vim.fn.mode(), vim.fn.getpos("'<"), vim.fn.getpos("'>"), vim.fn.getpos('.')
+  if mode:match('^[vV\22]') then
+    from, to = vim.fn.getpos('v'), cursor
+    vim.api.nvim_feedkeys(vim.keycode('<Esc>'), 'nx', false)
+  elseif lines and lines[1] == from[2] and lines[2] == to[2] then
+    mode = vim.fn.visualmode()
+  elseif lines then
+    mode, from, to = 'V', { 0, lines[1], 1 }, { 0, lines[2], 1 }
+  else
+    return { cursor[2] - 1, cursor[3] - 1 }, { cursor[2] - 1, cursor[3] - 1 }
+  end
+  if from[2] > to[2] or (from[2] == to[2] and from[3] > to[3]) then
+    from, to = to, from
+  end
+  local last = vim.fn.getline(to[2])
+  if mode ~= 'v' then return { from[2] - 1, 0 }, { to[2] - 1, #last } end
+  -- The last character belongs to the selection, with all its bytes.
+  local width = vim.o.selection == 'exclusive' and 0 or #vim.fn.matchstr(last, '.', to[3] - 1)
+  return { from[2] - 1, from[3] - 1 }, { to[2] - 1, math.min(to[3] - 1 + width, #last) }
+end
+
+--- Find what is like the selection, the given lines, or the function around the cursor.
+---@param lines? { [1]: integer, [2]: integer }
+---@return sextant.Question
+function Question.similar(lines)
+  local buf, from, to = vim.api.nvim_get_current_buf(), selection(lines)
+  local named = vim.bo[buf].buftype == '' and vim.api.nvim_buf_get_name(buf) ~= ''
+  local text = vim.api.nvim_buf_get_text(buf, from[1], from[2], to[1], to[2], {})
+  if not named and #text[1] + #text == 1 then text = vim.api.nvim_buf_get_lines(buf, 0, -1, false) end
+  local lines_at, filetype = { vim.fn.getline(from[1] + 1), vim.fn.getline(to[1] + 1) }, vim.bo[buf].filetype
+  return Question.new('sextant/findSimilar', '', function(asked)
+    local function position(point, line)
+      return { line = point[1], character = hit.to_units(line, point[2], asked.offset_encoding) }
+    end
+    local range = { start = position(from, lines_at[1]), ['end'] = position(to, lines_at[2]) }
+    local place = named and { textDocument = { uri = vim.uri_from_bufnr(buf) }, range = range } or {}
+    place.text, place.languageId = table.concat(text, '\n'), asked.config.get_language_id(buf, filetype)
+    return place
+  end)
+end
+
+return Question

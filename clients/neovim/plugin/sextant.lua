@@ -1,0 +1,17 @@
+-- All that happens at start-up: one command and two mappings. The rest is loaded when one of them is used.
+if vim.g.loaded_sextant then return end
+vim.g.loaded_sextant = true
+vim.api.nvim_create_user_command('Sextant', function(command) require('sextant').run(command) end, {
+  nargs = '*',
+  range = true,
+  desc = 'Search code by meaning',
+  complete = function(...) return require('sextant').complete(...) end,
+})
+local map = vim.keymap.set
+map('n', '<Plug>(sextant-search)', '<Cmd>Sextant search<CR>', { desc = 'Search code by meaning' })
+map(
+  { 'n', 'x' },
+  '<Plug>(sextant-similar)',
+  function() require('sextant').similar() end,
+  { desc = 'Find similar code' }
+)

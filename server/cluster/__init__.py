@@ -1,0 +1,1 @@
+"""Encoding in other processes: on this machine or on a Ray cluster."""

@@ -1,0 +1,162 @@
+"""The child: a process of ours that encodes, alone or with Ray, and ends with its parent."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import os
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from server.cluster import protocol, reaper, tasks
+from server.cluster.driver import ClusterError, ClusterLost, Connection
+from server.cluster.fill import Compute, Inline, fill
+from server.cluster.protocol import Cancel, Done, Encode, Encoded, Failed, Fill, Forget, Lost, Open, Ready, Writer
+from server.index.vectors import VectorStore
+from server.model import choice
+from server.model.choice import TRANSFORMER
+from server.model.encoder import ModelError
+from server.types import Cancelled, CancelToken, Encoder, space_name
+
+_BATCH = 256
+_BATCH_TRANSFORMER = 16
+"""Passages a task: a tenth of a second to a second of work, so that a cancel is seen and a lost task costs little."""
+_GRACE = 2.0
+"""Seconds for an orderly end once the parent is gone."""
+
+
+class Child:
+    """Does one thing at a time; questions first."""
+
+    def __init__(self, incoming: BinaryIO, outgoing: BinaryIO) -> None:
+        self._incoming = incoming
+        self._out = Writer(outgoing)
+        self._token = CancelToken()
+        self._news = threading.Condition()
+        self._queue: list[tuple[int, int, Open | Encode | Fill]] = []
+        self._count = 0
+        self._forgotten: set[int] = set()
+        self._name = ""
+        self._encoder: Encoder | None = None
+        self._scratch = ""
+        self._connection: Connection | None = None
+
+    def run(self) -> None:
+        """Serve until the parent closes our stdin, or ends."""
+        threading.Thread(target=self._read, daemon=True, name="commands").start()
+        with contextlib.suppress(BrokenPipeError):
+            while True:
+                with self._news:
+                    self._news.wait_for(lambda: bool(self._queue))
+                    _, _, command = heapq.heappop(self._queue)
+                self._do(command)
+
+    def _read(self) -> None:
+        for command in protocol.commands(self._incoming):
+            if isinstance(command, Cancel):
+                self._token.cancel()
+                continue
+            with self._news:
+                if isinstance(command, Forget):
+                    self._forgotten.add(command.id)
+                    continue
+                if isinstance(command, Fill):
+                    self._scratch = command.scratch
+                urgent = isinstance(command, Open) or (isinstance(command, Encode) and command.query is not None)
+                self._count += 1
+                heapq.heappush(self._queue, (0 if urgent else 1, self._count, command))
+                self._news.notify()
+        # The parent is gone or wants no more: what runs is stopped, in order if that goes quickly.
+        self._token.cancel()
+        end = time.monotonic() + _GRACE
+        while self._connection is not None and time.monotonic() < end:
+            time.sleep(0.05)
+        if self._scratch:
+            reaper.end_marked(self._scratch)
+            reaper.remove_tree(Path(self._scratch))
+        os._exit(0)
+
+    def _do(self, command: Open | Encode | Fill) -> None:
+        number = command.id if isinstance(command, Encode) else 0
+        try:
+            if isinstance(command, Open):
+                self._open(command)
+            elif isinstance(command, Fill):
+                self._fill(command)
+            elif command.id not in self._forgotten:
+                self._encode(command)
+        except (ModelError, ClusterError) as problem:
+            self._out.send(Failed(str(problem), number))
+        except ClusterLost as problem:
+            self._out.send(Lost(str(problem)))
+        except (OSError, sqlite3.Error) as problem:
+            if isinstance(problem, BrokenPipeError):
+                raise
+            self._out.send(Failed(f"{problem}", number))
+        finally:
+            self._forgotten.discard(number)
+
+    def _open(self, command: Open) -> None:
+        if command.nice and hasattr(os, "nice"):
+            os.nice(command.nice)
+        self._encoder, self._name = choice.load(command.encoder), command.encoder
+        self._out.send(Ready(self._encoder.fingerprint, self._encoder.dimensions))
+
+    def _encode(self, command: Encode) -> None:
+        encoder = self._encoder
+        if encoder is None:
+            raise ModelError("no encoder is open")
+        if command.query is not None:
+            rows = encoder.encode_query(command.query)
+        else:
+            rows = encoder.encode([protocol.passage(parts) for parts in command.passages])
+        self._out.send(Encoded(command.id, protocol.pack_rows(rows)))
+
+    def _fill(self, job: Fill) -> None:
+        encoder = self._encoder
+        if encoder is None:
+            raise ModelError("no encoder is open")
+        started = time.monotonic()
+        is_transformer = self._name.startswith(TRANSFORMER)
+        store = VectorStore(
+            Path(job.data_dir, "vectors"), space_name(encoder.fingerprint, job.strips), encoder.dimensions
+        )
+        try:
+            with self._compute(job, encoder) as compute:
+                size = _BATCH_TRANSFORMER if is_transformer else _BATCH
+                self._out.send(fill(job, store, compute, size, self._out.send, self._token))
+        except Cancelled:
+            self._out.send(Done(0, 0, 0, round(time.monotonic() - started, 3), job.on, cancelled=True))
+        finally:
+            store.close()
+
+    @contextlib.contextmanager
+    def _compute(self, job: Fill, encoder: Encoder) -> Iterator[Compute]:
+        if job.on == "inline":
+            yield Inline(encoder)
+            return
+        weights = tasks.weights_of(self._name, encoder.fingerprint)
+        self._connection = Connection(job, self._name.startswith(TRANSFORMER), self._out.send)
+        try:
+            self._connection.open(weights, self._token)
+            yield self._connection
+        finally:
+            self._connection.close()
+            self._connection = None
+
+
+def main() -> None:
+    """Take the pipes away from everybody else, then serve."""
+    # Ray's processes inherit fd 0 and write to fd 1: neither may be the pipe to the parent.
+    incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    Child(incoming, outgoing).run()

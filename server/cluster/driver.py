@@ -1,0 +1,389 @@
+"""The Ray driver: connects to a cluster or starts one, and keeps a bounded number of batches in flight."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from server import config
+from server.cluster import tasks
+from server.cluster.fill import Batch
+from server.cluster.protocol import Failed, Fill, Lost, Progress
+from server.model.encoder import ModelError
+from server.types import CancelToken, Encoder
+
+INSTALL = "pip install 'sextant-ls[cluster]'"
+_PROBE_SECONDS = 3.0
+"""For a TCP connection: Ray itself would try a dead address for two minutes."""
+_CONNECT_SECONDS = 45.0
+"""For Ray's own greeting once something listens."""
+_COMPLAINTS = 3
+"""Ray tries to greet about once a second; a cluster answers the first time."""
+_NODES_SECONDS = 30.0
+"""For nodes with processors to be there, at the start and in the middle."""
+_BEAT_SECONDS = 1.0
+_BEATS = 4
+"""Failed connections in a row after which the head is taken for gone; Ray's core would end this process after 60 s."""
+_TRIES = 5
+"""A batch is handed out again when what computed it died; one that kills every worker must end some time."""
+_AHEAD = 2
+"""Batches in flight for each processor: one in work, one on its way."""
+_STORE_BYTES = 200_000_000
+"""Shared memory of a local cluster beside the model; batches and results are small."""
+
+_loaded: dict[str, Encoder] = {}
+"""In a worker: the encoder it has loaded."""
+
+
+class ClusterError(Exception):
+    """Says why a cluster cannot be used, and what to do about it."""
+
+
+class ClusterLost(Exception):
+    """Says that a cluster went away in the middle of a job."""
+
+
+class Connection:
+    """A cluster for the time of one job; `open` it, `run` batches on it, `close` it."""
+
+    def __init__(self, job: Fill, is_transformer: bool, send: Callable[[Progress | Failed | Lost], None]) -> None:
+        self._job = job
+        self._is_transformer = is_transformer
+        self._send = send
+        self._is_local = job.on == "local"
+        self._head = ("", 0)
+        self._slots = 1
+        self._gone = threading.Event()
+        self._closed = threading.Event()
+        self._flying: dict[Any, tuple[Batch, int]] = {}
+        self._task: Any = None
+        self._weights: list[Any] = []
+        self._fingerprint = ""
+        self._complaints = 0
+        self.where = "a local cluster" if self._is_local else job.on
+
+    def open(self, weights: tasks.Weights, token: CancelToken) -> None:
+        """Connect, check what the nodes have, and send them the model; raises ClusterError and Cancelled."""
+        self._environment()
+        self._progress("starting a local cluster" if self._is_local else f"connecting to {self._job.on}")
+        if self._is_local:
+            ray = _ray()
+            self._start(ray, sum(map(len, weights.files.values())))
+        else:
+            self._head = address_of(self._job.on)
+            probe(*self._head)
+            ray = _ray()
+            self._connect(ray)
+        token.check()
+        threading.Thread(target=self._watch, daemon=True, name="cluster-watch").start()
+        self._slots = self._wait_for_nodes(ray, token)
+        if not self._is_local:
+            self._check_nodes(ray)
+        gpus = 1 if self._is_transformer and ray.cluster_resources().get("GPU", 0) >= 1 else 0
+        self._task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=_TRIES)(_work)
+        self._weights = [ray.put(weights)]
+        self._fingerprint = weights.fingerprint
+        if gpus:
+            self._slots = int(ray.cluster_resources()["GPU"])
+        if self._job.processors:
+            self._slots = min(self._slots, self._job.processors)
+
+    def run(self, batches: Iterator[Batch], token: CancelToken) -> Iterator[tuple[Batch, bytes]]:
+        """Yield each batch with its float16 rows as they come; raises ClusterLost, ClusterError and Cancelled."""
+        ray = _ray()
+        is_last = False
+        while True:
+            token.check()
+            while not is_last and len(self._flying) < self._slots * _AHEAD:
+                batch = next(batches, None)
+                if batch is None:
+                    is_last = True
+                else:
+                    self._submit(batch, 1)
+            if not self._flying:
+                return
+            with self._translated(ray):
+                ready, _ = ray.wait(list(self._flying), num_returns=1, timeout=0.1)
+            for ref in ready:
+                batch, tries = self._flying.pop(ref)
+                packed = self._result(ray, ref, batch, tries)
+                if packed is not None:
+                    yield batch, packed
+            if not ready:
+                self._check_alive(ray)
+
+    def close(self) -> None:
+        """Let go of the cluster: end what still runs for us, and a local cluster itself."""
+        self._closed.set()
+        ray = sys.modules.get("ray")
+        if ray is None:
+            return
+        with contextlib.suppress(Exception):  # whatever it says, it is over
+            if not self._is_local and not self._gone.is_set():
+                for ref in self._flying:
+                    ray.cancel(ref, force=True)
+        with contextlib.suppress(Exception):
+            ray.shutdown()
+
+    # The beginning.
+
+    def _environment(self) -> None:
+        """Set what Ray reads when it is imported."""
+        package = str(Path(__file__).resolve().parents[2])
+        os.environ.update(
+            RAY_USAGE_STATS_ENABLED="0",  # it would report to its makers
+            RAY_ENABLE_AUTO_CONNECT="0",  # a task without a connection would start a cluster of its own
+            RAY_DEDUP_LOGS="0",
+            OPENBLAS_NUM_THREADS="1",
+            PYTHONPATH=os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH")))),
+        )
+        if self._is_local or address_of(self._job.on)[0] in ("127.0.0.1", "localhost"):
+            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # listen on the loopback interface only
+        if self._is_local:
+            token = Path(self._job.scratch, "token")
+            with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_hex(32))
+            os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(token))
+        elif self._job.token_file:
+            path = Path(self._job.token_file).expanduser()
+            if not path.is_file():
+                raise ClusterError(f"the token file {path} does not exist; correct it in the settings")
+            os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(path))
+
+    def _start(self, ray: Any, model_bytes: int) -> None:
+        try:
+            context = ray.init(
+                num_cpus=self._job.processors or os.cpu_count(),
+                object_store_memory=_STORE_BYTES + 2 * model_bytes,
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+                _temp_dir=self._job.scratch,
+                _node_ip_address="127.0.0.1",
+            )
+        except Exception as error:  # whatever Ray raises, it does not start
+            raise ClusterError(f"Ray does not start on this machine: {_first_line(error)}") from error
+        self._head = address_of(context.address_info["gcs_address"])
+
+    def _connect(self, ray: Any) -> None:
+        """Connect to a cluster; what Ray would only say on stderr, and after 20 s, is read there."""
+        with _watched(self._refused):
+            try:
+                ray.init(
+                    address=self._job.on,
+                    log_to_driver=False,
+                    configure_logging=False,
+                    runtime_env={"py_modules": [str(self._package())], "env_vars": {"OPENBLAS_NUM_THREADS": "1"}},
+                )
+            except ImportError as error:
+                raise ClusterError(f"{self._job.on} needs {error.name}; install it with: {INSTALL}") from error
+            except Exception as error:
+                raise ClusterError(_explained(error, self._job.on)) from error
+
+    def _refused(self, line: str) -> None:
+        """Answer for Ray, which would go on trying."""
+        self._complaints += "Failed to get cluster ID" in line
+        if "InvalidAuthToken" in line:
+            message = f"the cluster at {self._job.on} refuses this token; correct clusterTokenFile in the settings"
+        elif not line or self._complaints >= _COMPLAINTS:
+            message = f"{self._job.on} does not answer like a Ray cluster"
+        else:
+            return
+        self._send(Failed(message))
+        os._exit(0)
+
+    def _package(self) -> Path:
+        """Copy of our package what a worker needs; the model goes another way."""
+        target = Path(self._job.scratch, "package", "server")
+        source = Path(__file__).resolve().parents[1]
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("base", "lsp", "queries", "__pycache__", "*.md"))
+        return target
+
+    def _wait_for_nodes(self, ray: Any, token: CancelToken) -> int:
+        """Return how many processors there are, once there are some."""
+        end = time.monotonic() + _NODES_SECONDS
+        while True:
+            token.check()
+            count = int(ray.cluster_resources().get("CPU", 0))
+            if count:
+                return count
+            if time.monotonic() > end:
+                raise ClusterError(f"the cluster at {self._job.on} has no node with a processor")
+            time.sleep(0.2)
+
+    def _check_nodes(self, ray: Any) -> None:
+        """Ask each node for what the encoder needs; raises ClusterError with what to install where."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415
+
+        needed = tasks.NEEDED_FOR_TRANSFORMERS if self._is_transformer else tasks.NEEDED
+        ask = ray.remote(num_cpus=0, max_retries=0)(tasks.versions)
+        asked = {}
+        for node in ray.nodes():
+            if node["Alive"] and node["Resources"].get("CPU"):
+                near = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+                asked[ask.options(scheduling_strategy=near).remote(needed)] = node["NodeManagerAddress"]
+        ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=_NODES_SECONDS)
+        for ref in late:
+            raise ClusterError(f"the node {asked[ref]} does not answer")
+        for ref in ready:
+            try:
+                found = ray.get(ref, timeout=_NODES_SECONDS)
+            except Exception as error:
+                raise ClusterError(f"the node {asked[ref]} cannot run Sextant: {_first_line(error)}") from error
+            lacking = [name for name in needed if not found[name]]
+            if lacking:
+                raise ClusterError(
+                    f"the node {asked[ref]} (Python {found['python']}) lacks {', '.join(lacking)}; "
+                    f"install there: pip install {' '.join(lacking)}"
+                )
+
+    # The course.
+
+    def _submit(self, batch: Batch, tries: int) -> None:
+        ref = self._task.remote(self._weights, self._fingerprint, tasks.pack(batch.passages))
+        self._flying[ref] = (batch, tries)
+
+    def _result(self, ray: Any, ref: Any, batch: Batch, tries: int) -> bytes | None:
+        """Return what a task returned; hands the batch out again where the task was lost with its worker or node."""
+        try:
+            packed: bytes = ray.get(ref, timeout=_NODES_SECONDS)
+            return packed
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause if isinstance(error.cause, ModelError) else None
+            raise ClusterError(str(cause) if cause else f"a worker failed: {_first_line(error)}") from error
+        except (ray.exceptions.RayError, OSError) as error:
+            self._check_alive(ray)
+            if tries == _TRIES:
+                raise ClusterLost(f"a batch was lost {tries} times, at last: {_first_line(error)}") from error
+        with self._translated(ray):
+            self._submit(batch, tries + 1)
+        return None
+
+    def _check_alive(self, ray: Any) -> None:
+        """Raise ClusterLost when nobody is left to work for us."""
+        if self._gone.is_set():
+            raise ClusterLost(f"{self.where} is gone")
+        with self._translated(ray):
+            if ray.cluster_resources().get("CPU", 0):
+                self._had_nodes_at = time.monotonic()
+            elif time.monotonic() - self._had_nodes_at > _NODES_SECONDS:
+                raise ClusterLost(f"{self.where} has no node with a processor any more")
+
+    _had_nodes_at = 0.0
+
+    @contextlib.contextmanager
+    def _translated(self, ray: Any) -> Iterator[None]:
+        try:
+            yield
+        except (ray.exceptions.RayError, OSError) as error:
+            raise ClusterLost(f"{self.where} is gone ({_first_line(error)})") from error
+
+    def _watch(self) -> None:
+        """Note when the head is gone; if nothing came of that, leave before Ray's core ends the process."""
+        failed = 0
+        while not self._closed.wait(_BEAT_SECONDS):
+            try:
+                probe(*self._head)
+                failed = 0
+            except ClusterError:
+                failed += 1
+            if failed == _BEATS:
+                self._gone.set()
+            elif failed > 3 * _BEATS:
+                self._send(Lost(f"{self.where} is gone"))
+                os._exit(0)
+
+    def _progress(self, message: str) -> None:
+        self._send(Progress(0, 0, 0, 0, message))
+
+
+def _work(weights: Sequence[Any], fingerprint: str, packed: bytes) -> bytes:
+    """Encode a batch, in a worker; the model comes once a worker from the object store."""
+    encoder = _loaded.get(fingerprint)
+    if encoder is None:
+        _loaded.clear()
+        encoder = _loaded[fingerprint] = tasks.load(_ray().get(weights[0]))
+    return tasks.encode(encoder, packed)
+
+
+def address_of(text: str) -> tuple[str, int]:
+    """Return host and port of an address; raises ClusterError."""
+    found = config.address(text)
+    if found is None:
+        raise ClusterError(f"{text!r} is no address of a cluster; write host:port or ray://host:port")
+    return found
+
+
+def probe(host: str, port: int) -> None:
+    """Raise ClusterError unless something listens there."""
+    try:
+        socket.create_connection((host, port), _PROBE_SECONDS).close()
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise ClusterError(f"nothing answers at {host}:{port} ({reason}); is the cluster up?") from error
+
+
+def _ray() -> Any:
+    try:
+        import ray  # noqa: PLC0415
+    except ImportError as error:
+        raise ClusterError(f"a cluster needs Ray; install it with: {INSTALL}") from error
+    return ray
+
+
+@contextlib.contextmanager
+def _watched(refused: Callable[[str], None]) -> Iterator[None]:
+    """Call `refused` with each line that reaches fd 2 during the block, and with "" when it takes too long."""
+    reader, writer = os.pipe()
+    real = os.dup(2)
+    os.dup2(writer, 2)
+    os.close(writer)
+    timer = threading.Timer(_CONNECT_SECONDS, refused, [""])
+    timer.daemon = True
+    timer.start()
+
+    def forward() -> None:
+        with os.fdopen(reader, "rb") as lines, os.fdopen(real, "wb", buffering=0, closefd=False) as log:
+            for line in lines:
+                log.write(line)
+                refused(line.decode("utf-8", "replace"))
+
+    thread = threading.Thread(target=forward, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        os.dup2(real, 2)  # closes the pipe, so that the thread ends
+        thread.join(1.0)
+        os.close(real)
+
+
+def _explained(error: Exception, address: str) -> str:
+    """Return why a connection failed, with what to install where versions differ."""
+    text = str(error)
+    ray = re.findall(r"Ray: ([\w.]+)", text)
+    python = re.findall(r"Python: ([\d.]+)", text)
+    if len(ray) == 2 and len(python) == 2:
+        return (
+            f"the cluster at {address} runs Python {python[0]} with Ray {ray[0]}, this is Python {python[1]} with Ray "
+            f"{ray[1]}; install Sextant under Python {python[0].rpartition('.')[0]} with: pip install ray=={ray[0]}"
+        )
+    if "raylet" in text or "node" in text.lower():
+        return f"{_first_line(error)}; is this machine a node of that cluster? From outside use ray://host:10001"
+    return f"the cluster at {address} cannot be used: {_first_line(error)}"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if type(error).__name__ == "RayTaskError" else lines[0])[:300] if lines else type(error).__name__

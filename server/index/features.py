@@ -1,0 +1,223 @@
+"""Features: what is known of each candidate, as the columns of a matrix that the ranker weighs.
+
+All of them are functions of the question, the live rows and their statistics, so that any history of changes gives the
+same numbers (invariant 1): sums run in an order that the question alone decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from server.index import flags
+from server.index.layers import Layer
+from server.index.lexical import FIELDS, field_counts
+from server.index.question import Question
+from server.index.terms import Terms
+from server.types import Kind
+
+Column = npt.NDArray[np.float64]
+_KINDS = {
+    "function": (Kind.FUNCTION,),
+    "method": (Kind.METHOD,),
+    "constructor": (Kind.CONSTRUCTOR,),
+    "class": (Kind.CLASS, Kind.STRUCT),
+    "interface": (Kind.INTERFACE,),
+    "enum": (Kind.ENUM,),
+    "type": (Kind.TYPE,),
+    "module": (Kind.MODULE,),
+    "namespace": (Kind.NAMESPACE,),
+    "constant": (Kind.CONSTANT,),
+}
+GROUPS: dict[str, tuple[str, ...]] = {
+    "meaning": ("cosine", "cosine_share", "file_cosine", "file_cosine_mean"),
+    "words": ("bm25", "bm25_share", "coverage", "file_bm25", "file_coverage"),
+    "fields": tuple(f"in_{field}" for field in FIELDS),
+    "name": ("name_precision", "name_fit", "name_is_question", "container_fit", "name_phrase", "name_prefix",
+             "name_prefix_fit", "container_prefix", "own_fit"),
+    "file name": ("file_precision", "file_fit", "file_phrase", "file_prefix", "file_prefix_fit"),
+    "exact name": ("exact_name", "folded_name", "foreign_name", "exact_type", "named_type", "asked_name",
+                   "asked_type"),
+    "text phrase": ("text_phrase",),
+    "kind": tuple(_KINDS),
+    "prior": ("is_test", "is_example", "is_foreign", "is_declaration", "is_stub", "is_private", "is_deprecated",
+              "not_test", "not_example"),
+    "size": ("body_words", "doc_words", "name_words", "file_rows", "depth", "candidates_in_file"),
+}  # fmt: skip
+"""Columns by what they look at; the bench leaves out one group after another."""
+NAMES = tuple(name for group in GROUPS.values() for name in group)
+_FIELD = {name: number for number, name in enumerate(FIELDS)}
+_TEXT = ("signature", "documentation", "body")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Rows that may answer, in the order of the layers."""
+
+    layers: Sequence[Layer]
+    layer_of: npt.NDArray[np.int64]
+    """(n,) ascending."""
+    rows: npt.NDArray[np.int64]
+    cosines: Column
+    words: Column
+    """BM25 as a share of the most that the question's words could give."""
+    file_words: Column
+    """The best such share in the file of each."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def gather(self, of: Sequence[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
+        """Return what arrays of the layers hold for each candidate."""
+        parts = [array[self.rows[self.layer_of == number]] for number, array in enumerate(of)]
+        return np.concatenate(parts)
+
+
+def matrix(found: Candidates, terms: Terms, question: Question) -> Column:
+    """Return (n, len(NAMES)) the features of candidates."""
+    segments = [layer.segment for layer in found.layers]
+    columns: dict[str, Column] = {}
+    lengths = found.gather([segment.lengths for segment in segments]).astype(np.float64)
+    kinds = found.gather([segment.kinds for segment in segments])
+    files = found.gather([segment.file_of for segment in segments]).astype(np.int64)
+    file_ids, file_index = np.unique(found.layer_of << 32 | files, return_inverse=True)
+    homes = [(int(one >> 32), int(one & 0xFFFFFFFF)) for one in file_ids]
+
+    cosines = np.maximum(found.cosines, 0.0)
+    columns["cosine"] = cosines
+    columns["cosine_share"] = cosines / max(float(cosines.max(initial=0.0)), 1e-9)
+    columns["file_cosine"], columns["file_cosine_mean"] = _by_file(cosines, file_index, len(homes))
+    columns["bm25"] = found.words
+    columns["bm25_share"] = found.words / max(float(found.words.max(initial=0.0)), 1e-9)
+    columns["file_bm25"] = found.file_words
+    columns["file_coverage"] = _file_coverage(found, terms, homes)[file_index]
+
+    packed = terms.words.packed(found)
+    weights = terms.words.idf / terms.words.most
+    columns["coverage"] = _weighed(weights, packed > 0)
+    for field, number in _FIELD.items():
+        columns[f"in_{field}"] = _weighed(weights, field_counts(packed, number) > 0)
+    matched = {field: (field_counts(packed, _FIELD[field]) > 0).sum(axis=0) for field in ("name", "file", "container")}
+    for field in ("name", "file", "container"):
+        share = np.minimum(1.0, matched[field] / np.maximum(lengths[:, _FIELD[field]], 1.0))
+        columns[f"{field}_fit"] = np.sqrt(share * columns[f"in_{field}"])
+        columns[f"{field}_precision"] = share
+    columns["name_is_question"] = (columns["name_precision"] >= 1.0) * columns["in_name"]
+    either = (field_counts(packed, _FIELD["name"]) > 0) | (field_counts(packed, _FIELD["container"]) > 0)
+    own = _weighed(weights, either)
+    both = np.minimum(1.0, either.sum(axis=0) / np.maximum(lengths[:, [0, _FIELD["container"]]].sum(axis=1), 1.0))
+    columns["own_fit"] = np.sqrt(own * both)
+
+    phrases = terms.phrases.packed(found)
+    share_of = terms.phrases.idf / terms.phrases.most
+    for field in ("name", "file"):
+        columns[f"{field}_phrase"] = _weighed(share_of, field_counts(phrases, _FIELD[field]) > 0)
+    columns["text_phrase"] = _weighed(
+        share_of, np.logical_or.reduce([field_counts(phrases, _FIELD[field]) > 0 for field in _TEXT])
+    )
+    prefixes = terms.prefixes.packed(found)
+    share_of = terms.prefixes.idf / terms.prefixes.most
+    for field in ("name", "file", "container"):
+        within = field_counts(prefixes, _FIELD[field]) > 0
+        columns[f"{field}_prefix"] = _weighed(share_of, within)
+        share = np.minimum(1.0, within.sum(axis=0) / np.maximum(lengths[:, _FIELD[field]], 1.0))
+        columns[f"{field}_prefix_fit"] = np.sqrt(share * columns[f"{field}_prefix"])
+
+    columns["exact_name"], columns["folded_name"], columns["foreign_name"] = _exact(found, question)
+    is_type = np.isin(kinds, [Kind.CLASS, Kind.STRUCT, Kind.INTERFACE, Kind.ENUM, Kind.TYPE, Kind.NAMESPACE])
+    columns["exact_type"] = columns["exact_name"] * is_type
+    columns["asked_name"] = columns["exact_name"] * question.is_name
+    columns["asked_type"] = columns["exact_type"] * question.is_name
+    columns["named_type"] = columns["name_is_question"] * is_type
+    for name, members in _KINDS.items():
+        columns[name] = np.isin(kinds, members).astype(np.float64)
+
+    flagged = found.gather([segment.flags for segment in segments])
+    is_test, is_example, is_foreign, is_declaration = roles(found)
+    columns["is_test"] = (is_test & (not question.allows_tests)).astype(np.float64)
+    columns["is_example"] = (is_example & (not question.allows_examples)).astype(np.float64)
+    columns["not_test"] = (~is_test & question.wants_tests).astype(np.float64)
+    columns["not_example"] = (~is_example & ~is_test & question.wants_examples).astype(np.float64)
+    columns["is_foreign"], columns["is_declaration"] = is_foreign.astype(np.float64), is_declaration.astype(np.float64)
+    for name, bit in (("stub", flags.STUB), ("private", flags.PRIVATE), ("deprecated", flags.DEPRECATED)):
+        columns[f"is_{name}"] = ((flagged & bit) > 0).astype(np.float64)
+
+    columns["body_words"] = np.log1p(lengths[:, _FIELD["body"]]) / 8.0
+    columns["doc_words"] = np.log1p(lengths[:, _FIELD["documentation"]]) / 6.0
+    columns["name_words"] = np.log1p(lengths[:, _FIELD["name"]]) / 2.0
+    rows = [_rows_in(segments[layer].file_starts, file, len(segments[layer])) for layer, file in homes]
+    columns["file_rows"] = (np.log1p(np.array(rows, dtype=np.float64)) / 6.0)[file_index]
+    depths = np.array([segments[layer].paths[file].count("/") for layer, file in homes], dtype=np.float64)
+    columns["depth"] = (depths / 6.0)[file_index]
+    columns["candidates_in_file"] = (np.log1p(np.bincount(file_index, minlength=len(homes))) / 5.0)[file_index]
+    return np.stack([columns[name] for name in NAMES], axis=1)
+
+
+def roles(found: Candidates) -> npt.NDArray[np.bool_]:
+    """Return (4, n) whether each candidate tests other code, shows its use, comes from elsewhere, or only declares."""
+    paths = [layer.segment.paths for layer in found.layers]
+    files = found.gather([layer.segment.file_of for layer in found.layers])
+    places = zip(found.layer_of.tolist(), files.tolist(), strict=True)
+    classes = np.array([flags.path_class(paths[layer][file]) for layer, file in places], dtype=np.bool_).reshape(-1, 4).T
+    classes[0] |= (found.gather([layer.segment.flags for layer in found.layers]) & flags.TEST) > 0
+    return classes
+
+
+def _weighed(weights: Column, present: npt.NDArray[np.bool_]) -> Column:
+    """Return the sum of the weights of the (t, n) terms that are present, term by term."""
+    total = np.zeros(present.shape[1])
+    for weight, row in zip(weights.tolist(), present, strict=True):
+        total += weight * row
+    return total
+
+
+def _by_file(values: Column, file_index: npt.NDArray[np.int64], count: int) -> tuple[Column, Column]:
+    """Return for each candidate the best value in its file, and the mean of the three best."""
+    order = np.lexsort((-values, file_index))
+    ordered, owner = values[order], file_index[order]
+    starts = np.searchsorted(owner, np.arange(count))
+    place = np.arange(len(order)) - starts[owner]
+    best = np.zeros((3, count))
+    for number in range(3):
+        chosen = place == number
+        best[number, owner[chosen]] = ordered[chosen]
+    return best[0][file_index], ((best[0] + best[1] + best[2]) / 3.0)[file_index]
+
+
+def _file_coverage(found: Candidates, terms: Terms, homes: list[tuple[int, int]]) -> Column:
+    """Return how much of the question stands anywhere in each file."""
+    covered = [np.zeros(len(layer.segment.paths)) for layer in found.layers]
+    for number, layer in enumerate(found.layers):
+        for weight, (rows, _) in zip(terms.words.idf.tolist(), terms.words.postings[number], strict=True):
+            within = np.zeros(len(layer.segment.paths), dtype=np.bool_)
+            within[layer.segment.file_of[rows]] = True
+            covered[number] += weight / terms.words.most * within
+    return np.array([covered[layer][file] for layer, file in homes])
+
+
+def _exact(found: Candidates, question: Question) -> Column:
+    """Tell which candidates are what was named: as it is spelled, spelled otherwise, or in another container."""
+    exact, folded, foreign = columns = np.zeros((3, len(found)))
+    wanted = question.named
+    if not wanted:
+        return columns
+    spelled = {name for _, name in question.names}
+    names = found.gather([layer.segment.names for layer in found.layers])
+    for at in np.flatnonzero(np.isin(names, list(wanted))).tolist():
+        containers = wanted[int(names[at])]
+        name, container, _, _ = found.layers[int(found.layer_of[at])].segment.strings(int(found.rows[at]))
+        if "" not in containers and container.rpartition(".")[2].casefold() not in containers:
+            foreign[at] = 1.0
+        elif name in spelled:
+            exact[at] = 1.0
+        else:
+            folded[at] = 1.0
+    return columns
+
+
+def _rows_in(starts: npt.NDArray[np.int64], file: int, rows: int) -> int:
+    end = int(starts[file + 1]) if file + 1 < len(starts) else rows
+    return end - int(starts[file])

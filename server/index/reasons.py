@@ -1,0 +1,76 @@
+"""Reasons: the words that carried a hit, what each brought, and where it stands in the hit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from server.index.lexical import stem
+from server.model.tokens import split
+from server.types import Span, Term, Why
+
+_IDENTIFIER = re.compile(r"[^\W\d]\w*|\d+")
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_LONGEST = 40_000
+"""Bytes of a unit that are looked through."""
+
+
+def why(
+    similarity: float,
+    lexical: float,
+    dense_shares: Iterable[tuple[str, float]],
+    lexical_shares: dict[str, float],
+    text: bytes | None,
+    name: Span,
+    whole: Span,
+) -> Why:
+    """Share a score among the words asked for: the dense shares sum to the cosine, the lexical ones to the BM25 share.
+
+    `text` is the file's, or None if it is gone; then no word has a place.
+    """
+    dense: dict[str, float] = {}
+    for word, value in dense_shares:
+        dense[word.lower()] = dense.get(word.lower(), 0.0) + value
+    words = sorted({*dense, *lexical_shares}, key=lambda word: (-_share(word, dense, lexical_shares), word))
+    spans = places(text, name, whole, words) if text is not None else {}
+    terms = (
+        Term(word, _share(word, dense, lexical_shares), dense.get(word, 0.0), lexical_shares.get(word, 0.0), spans.get(word))
+        for word in words
+    )
+    return Why(similarity, lexical, tuple(terms))
+
+
+def places(text: bytes, name: Span, whole: Span, words: Iterable[str]) -> dict[str, Span]:
+    """Return where each word first stands in a unit, in its name before anywhere else, whatever its ending."""
+    wanted: dict[str, list[str]] = {}
+    for word in words:
+        wanted.setdefault(_stem(word), []).append(word)
+    found: dict[str, Span] = {}
+    for span in (name, whole):
+        piece = text[span.start : min(span.end, span.start + _LONGEST)].decode("utf-8", "surrogateescape")
+        for match in _IDENTIFIER.finditer(piece):
+            parts = split(match.group())
+            for key in {*map(stem, parts), stem("".join(parts))}:
+                for word in wanted.pop(key, ()):
+                    found[word] = _span(text, span, piece, match.start(), match.end())
+            if not wanted:
+                return found
+    return found
+
+
+def _share(word: str, dense: dict[str, float], lexical: dict[str, float]) -> float:
+    return dense.get(word, 0.0) + lexical.get(word, 0.0)
+
+
+def _stem(word: str) -> str:
+    return stem("".join(split(word)))
+
+
+def _span(text: bytes, around: Span, piece: str, start: int, end: int) -> Span:
+    """Return the span of some characters of a piece that begins where `around` does."""
+    first = around.start + len(piece[:start].encode("utf-8", "surrogateescape"))
+    last = first + len(piece[start:end].encode("utf-8", "surrogateescape"))
+    row, column = around.start_row, around.start_column + first - around.start
+    for line_end in _LINE_END.finditer(text, around.start, first):
+        row, column = row + 1, first - line_end.end()
+    return Span(first, last, row, column, row, column + last - first)

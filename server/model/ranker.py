@@ -1,0 +1,365 @@
+"""The ranker's trainer: questions with the files that answer them in, the weights of the features out.
+
+usage: sextant train --ranker REPOS_JSON ANNOTATIONS CHECKOUTS [--foreign FILE] [--only NAME ...] [--out FILE]
+
+Each repository is indexed by the real engine. A linear model of the features is fitted to put the files that answer
+above the others: the score of a file is that of its best unit, the loss is the softmax cross-entropy over the files of
+a question (ListNet, Cao et al. 2007), a language counts as much as any other. Features that can only speak for (or
+only against) a unit keep that sign. The figures printed are cross-validated: a repository is ranked with weights that
+have not seen it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from server.config import Settings
+from server.engine import Engine
+from server.index import question as questions
+from server.index import rank
+from server.index.features import GROUPS, NAMES
+from server.index.lexical import FIELDS, FieldWeights
+from server.index.rank import Ranker
+from server.model import encoder
+from server.snapshot import Snapshot
+from server.types import CancelToken, Encoder, Json, Query
+
+FIELD_WEIGHTS = {"name": 4.0, "file": 2.0, "path": 1.0, "container": 1.5, "signature": 1.0, "documentation": 2.0, "body": 1.0}
+SATURATION, LENGTH = 1.2, 0.5
+"""Of BM25F."""
+DEMOTION = 0.5
+"""Of a hit for each better one in its file; RESULTS.md has what others are worth."""
+RIDGE = 0.05
+"""Weight of the squares of the weights (of features with deviation 1)."""
+_STEPS, _RATE = 300, 0.05
+AT_MOST = {
+    "not_test": -4.0, "not_example": -4.0, "is_test": -1.0, "is_example": -1.0, "is_foreign": -1.0, "is_declaration": -0.5,
+    "is_stub": -0.5, "is_deprecated": -0.3,
+}  # fmt: skip
+"""Weights that are no greater than this on the logistic scale, whatever was learned: no question of the development set
+asks for tests or examples, and few of its repositories have them, vendored or declaring code."""
+_AGAINST = frozenset(("foreign_name", *GROUPS["prior"]))
+_FREE = frozenset((*GROUPS["kind"], *GROUPS["size"]))
+"""Features whose sign only the data knows."""
+ALIEN_SHARE = 3
+"""A repository is asked every third foreign question; another is asked the next ones."""
+_LEAST_CAUGHT = 0.95
+"""Foreign questions that are to be called guesses; the margin is for others than the ones that were learned from."""
+
+Column = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question about a repository."""
+
+    repository: str
+    language: str
+    category: str
+    text: str
+    wanted: frozenset[str]
+    """Paths of the files that answer it; none for a foreign question."""
+
+
+@dataclass(slots=True)
+class Examples:
+    """Questions with the features of their candidates, the candidates of a file next to one another."""
+
+    asked: list[Example] = field(default_factory=list)
+    matrices: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    files: list[list[str]] = field(default_factory=list)
+    """The path of each candidate."""
+
+    def add(self, example: Example, snapshot: Snapshot, prefix: str) -> None:
+        """Ask a question and keep the features of what may answer."""
+        found, matrix, _, _ = snapshot.candidates(questions.parse(Query(example.text)), CancelToken())
+        paths = []
+        for layer, row in zip(found.layer_of.tolist(), found.rows.tolist(), strict=True):
+            segment = found.layers[layer].segment
+            paths.append(prefix + segment.paths[segment.file_of[row]])
+        order = sorted(range(len(paths)), key=lambda at: paths[at])
+        self.asked.append(example)
+        self.matrices.append(matrix[order].astype(np.float32))
+        self.files.append([paths[at] for at in order])
+
+    def where(self, wanted: Sequence[bool]) -> Examples:
+        """Return some of the questions."""
+        chosen = [number for number, one in enumerate(wanted) if one]
+        return Examples(
+            [self.asked[n] for n in chosen], [self.matrices[n] for n in chosen], [self.files[n] for n in chosen]
+        )
+
+
+def fit(examples: Examples, columns: Sequence[str] = NAMES, ridge: float = RIDGE) -> Ranker:
+    """Return the ranker that some questions teach, with these features alone."""
+    kept = np.array([name in columns for name in NAMES])
+    matrix = np.concatenate(examples.matrices)
+    deviation = matrix.std(axis=0)
+    deviation[deviation < 1e-6] = 1.0  # noqa: PLR2004
+    matrix = (matrix - matrix.mean(axis=0)) / deviation * kept
+    starts, question_of, relevant = _files(examples)
+    share = _shares(examples)
+    has_answer = np.bincount(question_of, relevant, len(examples.asked)) > 0
+    target = relevant / np.maximum(np.bincount(question_of, relevant, len(examples.asked)), 1.0)[question_of]
+    weight = (share * has_answer)[question_of]
+    file_of = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(matrix))))
+    signs = np.array([0.0 if name in _FREE else -1.0 if name in _AGAINST else 1.0 for name in NAMES])
+    weights = np.zeros(len(NAMES))
+    mean, square = np.zeros(len(NAMES)), np.zeros(len(NAMES))
+    for step in range(_STEPS):
+        scores = (matrix @ weights.astype(np.float32)).astype(np.float64)
+        best = np.maximum.reduceat(scores, starts)
+        at = np.flatnonzero(scores == best[file_of])
+        at = at[np.unique(file_of[at], return_index=True)[1]]
+        chance = _softmax(best, question_of, len(examples.asked))
+        gradient = matrix[at].T.astype(np.float64) @ ((chance - target) * weight) + 2.0 * ridge * weights
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        pace = _RATE * (1.0 - step / _STEPS)
+        moved = mean / (1.0 - 0.9 ** (step + 1)) / (np.sqrt(square / (1.0 - 0.999 ** (step + 1))) + 1e-9)
+        weights -= pace * moved
+        weights[weights * signs < 0] = 0.0
+    return _calibrated(examples, np.where(kept, weights / deviation, 0.0), kept)
+
+
+def doubting(ranker: Ranker, examples: Examples, foreign: Examples) -> Ranker:
+    """Return the ranker with the weights that tell a guess: a logistic regression of foreign against own questions."""
+    known = np.array([_doubts(ranker, matrix) for matrix in examples.matrices])
+    alien = np.array([_doubts(ranker, matrix) for matrix in foreign.matrices])
+    truth = np.repeat([0.0, 1.0], [len(known), len(alien)])
+    share = np.repeat([0.5 / max(len(known), 1), 0.5 / max(len(alien), 1)], [len(known), len(alien)])
+    raw = np.append(_logistic(np.concatenate((known, alien)), truth, share)[:-1], 0.0)
+    # The border goes between the two kinds: as far as most foreign questions need, and half way on to the own ones.
+    caught = np.quantile(alien @ raw[:-1], 1.0 - _LEAST_CAUGHT)
+    spared = np.quantile(known @ raw[:-1], 0.98)
+    raw[-1] = -min(caught, (caught + spared) / 2.0)
+    return replace(ranker, doubt=raw)
+
+
+def dump(ranker: Ranker, made: Json) -> str:
+    """Return the file that `rank.parse` reads."""
+    data = {
+        "made": made,
+        "fields": dict(zip(FIELDS, ranker.fields.weights, strict=True)),
+        "saturation": ranker.fields.saturation,
+        "length": ranker.fields.length,
+        "demotion": ranker.demotion,
+        "bias": round(ranker.bias, 5),
+        "weights": {name: round(float(weight), 5) for name, weight in zip(NAMES, ranker.weights, strict=True)},
+        "doubt": {
+            name: round(float(weight), 5) for name, weight in zip((*rank.DOUBTS, "constant"), ranker.doubt, strict=True)
+        },
+    }
+    return json.dumps(data, indent=1) + "\n"
+
+
+def untrained() -> Ranker:
+    """Return a ranker that knows the weights of BM25's fields alone; collecting features needs no more."""
+    fields = FieldWeights.of(tuple(FIELD_WEIGHTS[name] for name in FIELDS), SATURATION, LENGTH)
+    return Ranker(fields, np.zeros(len(NAMES)), 0.0, DEMOTION, np.zeros(len(rank.DOUBTS) + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A repository with questions."""
+
+    name: str
+    language: str
+    root: Path
+    prefix: str
+    """What stands before the paths of the index in those of the answers."""
+    examples: tuple[Example, ...]
+
+
+def sources(repos: Path, annotations: Path, checkouts: Path, only: Sequence[str] = ()) -> Iterator[Source]:
+    """Yield the repositories that there are both questions and files of."""
+    for spec in json.loads(repos.read_text(encoding="utf-8")):
+        name, inner = spec["name"], spec.get("benchmark_root") or ""
+        asked, root = annotations / f"{name}.json", checkouts / name / inner
+        if (only and name not in only) or not asked.exists() or not root.is_dir():
+            continue
+        examples = tuple(
+            Example(name, spec["language"], one["category"], one["query"], _targets(one, checkouts / name, inner))
+            for one in json.loads(asked.read_text(encoding="utf-8"))
+        )
+        yield Source(name, spec["language"], root, f"{inner}/" if inner else "", examples)
+
+
+@contextmanager
+def indexed(root: Path, model: Encoder, ranker: Ranker | None = None) -> Iterator[Snapshot]:
+    """Index a folder and yield its snapshot."""
+    with tempfile.TemporaryDirectory() as data:
+        engine = Engine(Settings(), model, Path(data))
+        engine.add_folder(str(root.resolve()))
+        engine.start()
+        try:
+            if not engine.wait_idle(600):
+                raise TimeoutError(f"{root} was not indexed within ten minutes")
+            chosen = ranker or untrained()
+            yield replace(engine.snapshot, ranker=lambda: chosen)
+        finally:
+            engine.close()
+
+
+def foreign_questions(path: Path) -> list[str]:
+    """Read questions that no repository answers, one a line."""
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train the ranker and print what it is worth on repositories it has not seen."""
+    parser = argparse.ArgumentParser(
+        prog="sextant train --ranker", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("repos", type=Path, help="JSON list of repositories: name, language, benchmark_root")
+    parser.add_argument("annotations", type=Path, help="folder of NAME.json: query, category, relevant, secondary")
+    parser.add_argument("checkouts", type=Path, help="folder of the repositories' files, by name")
+    parser.add_argument("--foreign", type=Path, help="questions that nothing answers, one a line")
+    parser.add_argument("--only", nargs="*", default=(), metavar="NAME")
+    parser.add_argument("--out", type=Path, default=rank.SHIPPED)
+    options = parser.parse_args(argv)
+    model = encoder.load()
+    aliens = foreign_questions(options.foreign) if options.foreign else []
+    examples, foreign = Examples(), Examples()
+    chosen = sources(options.repos, options.annotations, options.checkouts, options.only)
+    for number, source in enumerate(chosen):
+        with indexed(source.root, model) as snapshot:
+            for example in source.examples:
+                examples.add(example, snapshot, source.prefix)
+            for text in aliens[number % ALIEN_SHARE :: ALIEN_SHARE]:
+                foreign.add(Example(source.name, source.language, "foreign", text, frozenset()), snapshot, "")
+        sys.stderr.write(f"{source.name}: {len(source.examples)} questions\n")
+    if not examples.asked:
+        sys.stderr.write("sextant: no repository of the list has both questions and files here\n")
+        return 2
+    ranker = fit(examples)
+    if aliens:
+        ranker = doubting(ranker, examples, foreign)
+    made = {
+        "by": "sextant train --ranker",
+        "encoder": model.fingerprint,
+        "questions": len(examples.asked),
+        "repositories": sorted({one.repository for one in examples.asked}),
+        "ndcg10": round(by_language(examples, cross_validated(examples)), 4),
+        "validation": "each repository with weights that have not seen it; files, averaged by language",
+    }
+    options.out.write_text(dump(ranker, made), encoding="utf-8")
+    sys.stdout.write(f"NDCG@10 over files, cross-validated: {made['ndcg10']}; {options.out} written\n")
+    return 0
+
+
+def cross_validated(examples: Examples, columns: Sequence[str] = NAMES, folds: int = 0) -> list[float]:
+    """Return the NDCG@10 of each question with weights that have not seen its repository (or fold of repositories)."""
+    found = [0.0] * len(examples.asked)
+    names = list(dict.fromkeys(one.repository for one in examples.asked))
+    for fold in range(min(folds or len(names), len(names))):
+        held = set(names[fold :: folds or len(names)])
+        ranker = fit(examples.where([one.repository not in held for one in examples.asked]), columns)
+        for number, one in enumerate(examples.asked):
+            if one.repository in held:
+                scores = examples.matrices[number] @ ranker.weights
+                order = np.argsort(-scores, kind="stable")
+                found[number] = ndcg([examples.files[number][at] for at in order], one.wanted)
+    return found
+
+
+def ndcg(hits: Sequence[str], wanted: frozenset[str], top: int = 10, by_file: bool = True) -> float:
+    """Return NDCG over files: a file's rank is that of its first hit, among files or (`by_file` false) among hits."""
+    listed = list(dict.fromkeys(hits)) if by_file else list(hits)
+    seen: set[str] = set()
+    gain = 0.0
+    for position, path in enumerate(listed[:top]):
+        if path in wanted and path not in seen:
+            gain += 1.0 / math.log2(position + 2)
+            seen.add(path)
+    return gain / sum(1.0 / math.log2(position + 2) for position in range(min(top, len(wanted))))
+
+
+def by_language(examples: Examples, values: Sequence[float]) -> float:
+    """Return the mean over languages of the mean in each."""
+    return float(np.dot(_shares(examples), values))
+
+
+def _targets(question: Json, checkout: Path, inner: str) -> frozenset[str]:
+    """Return the paths of the answers from the top of the checkout; some lists count from the folder that is indexed."""
+    targets = [*question["relevant"], *question.get("secondary", ())]
+    paths = [str(one["path"] if isinstance(one, dict) else one) for one in targets]
+    return frozenset(
+        f"{inner}/{path}" if inner and not (checkout / path).exists() and (checkout / inner / path).exists() else path
+        for path in paths
+    )
+
+
+def _shares(examples: Examples) -> Column:
+    """Return the weight of each question, so that languages weigh the same and all sum to 1."""
+    languages = [one.language for one in examples.asked]
+    counts = {language: languages.count(language) for language in languages}
+    return np.array([1.0 / len(counts) / counts[language] for language in languages])
+
+
+def _files(examples: Examples) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Column]:
+    """Return where each file of each question starts among all candidates, its question, and whether it answers."""
+    starts: list[int] = []
+    question_of: list[int] = []
+    relevant: list[float] = []
+    offset = 0
+    for number, paths in enumerate(examples.files):
+        for at, path in enumerate(paths):
+            if at == 0 or path != paths[at - 1]:
+                starts.append(offset + at)
+                question_of.append(number)
+                relevant.append(float(path in examples.asked[number].wanted))
+        offset += len(paths)
+    return np.array(starts), np.array(question_of), np.array(relevant)
+
+
+def _softmax(values: Column, group_of: npt.NDArray[np.int64], groups: int) -> Column:
+    most = np.full(groups, -np.inf)
+    np.maximum.at(most, group_of, values)
+    raised = np.exp(values - most[group_of])
+    return raised / np.bincount(group_of, raised, groups)[group_of]
+
+
+def _calibrated(examples: Examples, weights: Column, kept: npt.NDArray[np.bool_]) -> Ranker:
+    """Scale the weights so that a score is the chance that the unit's file answers (Platt 1999)."""
+    starts, _, relevant = _files(examples)
+    scores = np.maximum.reduceat(np.concatenate(examples.matrices) @ weights, starts)
+    slope, bias = _logistic(scores[:, None], relevant, np.full(len(scores), 1.0 / len(scores)))
+    limits = np.array([AT_MOST.get(name, np.inf) for name in NAMES])
+    limits[~kept] = np.inf
+    return replace(untrained(), weights=np.minimum(weights * slope, limits), bias=float(bias))
+
+
+def _logistic(columns: Column, truth: Column, share: Column) -> Column:
+    """Return the weights of a logistic regression, the constant last, by Newton's method."""
+    mean, deviation = columns.mean(axis=0), columns.std(axis=0) + 1e-9
+    inputs = np.column_stack(((columns - mean) / deviation, np.ones(len(columns))))
+    weights = np.zeros(inputs.shape[1])
+    for _ in range(30):
+        chance = 1.0 / (1.0 + np.exp(-np.clip(inputs @ weights, -30, 30)))
+        slope = inputs.T @ (share * (chance - truth)) + 1e-4 * weights
+        curve = (inputs * (share * chance * (1.0 - chance))[:, None]).T @ inputs + 1e-4 * np.eye(len(weights))
+        weights -= np.linalg.solve(curve, slope)
+    scaled = weights[:-1] / deviation
+    return np.append(scaled, weights[-1] - scaled @ mean)
+
+
+def _doubts(ranker: Ranker, matrix: npt.NDArray[np.float32]) -> Column:
+    if not len(matrix):
+        return np.zeros(len(rank.DOUBTS))
+    wide = matrix.astype(np.float64)
+    return rank.doubts(wide, ranker.scores(wide))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,49 @@
+"""What holds for the plugin's text: style, size, help."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from tests.clients.neovim import tools
+from tests.clients.neovim.conftest import Open, have
+from tests.clients.neovim.editor import PLUGIN
+
+SOURCES = sorted(PLUGIN.rglob("*.lua"))
+CHECK = Path(__file__).with_name("stylua.cjs")
+
+
+def test_luacheck() -> None:
+    luacheck = have(tools.luacheck)
+    assert isinstance(luacheck, tools.Program)
+    done = luacheck.run("--config", str(PLUGIN / ".luacheckrc"), "--no-color", "-q", *map(str, SOURCES))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_stylua() -> None:
+    package = have(tools.stylua)
+    done = subprocess.run(["node", CHECK, str(package), *map(str, SOURCES)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_stays_small() -> None:
+    """Lines of code; annotations and comments do not count."""
+    lines = [line for path in SOURCES for line in path.read_text().splitlines()]
+    assert len([line for line in lines if line.strip() and not line.strip().startswith("--")]) < 700
+
+
+def test_help(edit: Open, library: Path, tmp_path: Path) -> None:
+    """Every tag is found, and every reference in the help leads somewhere."""
+    doc = tmp_path / "plugin" / "doc"
+    doc.mkdir(parents=True)
+    text = (PLUGIN / "doc" / "sextant.txt").read_text()
+    (doc / "sextant.txt").write_text(text)
+    editor = edit(library, init=f"vim.opt.rtp:append({str(doc.parent)!r})")
+    editor.nvim.command(f"helptags {doc}")
+    for tag in {*re.findall(r"\*([^*\s]+)\*", text), *re.findall(r"\|([^|\s]+)\|", text)}:
+        editor.nvim.command(f"help {tag}")
+        assert editor.lua("return vim.bo.buftype") == "help", tag
+    editor.nvim.command("help sextant")
+    assert editor.lua("return vim.fn.expand('%:t')") == "sextant.txt"
+    assert max(len(line) for line in text.splitlines()) <= 78

@@ -1,0 +1,92 @@
+"""The pickers in a real terminal, by keys that a user types and a screen that a user sees."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.clients.neovim import tools
+from tests.clients.neovim.conftest import Open, have, setup
+from tests.clients.neovim.editor import Editor, until
+from tests.clients.neovim.test_search import QUICKFIX
+
+QUERY = "decode a json document"
+SIZE = (130, 40)
+
+
+def shows(editor: Editor, *texts: str) -> str:
+    def look() -> str:
+        screen = editor.screen()
+        return screen if all(re.search(text, screen) for text in texts) else ""
+
+    try:
+        return until(look)
+    except AssertionError:
+        raise AssertionError(f"not on the screen: {texts}\n{editor.screen()}") from None
+
+
+@pytest.fixture
+def terminal(edit: Open, library: Path, index: dict[str, str]):  # type: ignore[no-untyped-def]
+    have(tools.tmux)
+
+    def start(*plugins: str, init: str = "") -> Editor:
+        folders = tuple(have(tools.plugin, name) for name in plugins)
+        path = os.environ["PATH"]
+        if "fzf-lua" in plugins:
+            path = f"{Path(have(tools.fzf).command[0]).parent}:{path}"  # type: ignore[attr-defined]
+        own = {**index, "PATH": path}
+        editor = edit(library, "email/utils.py", init=setup() + init, screen=SIZE, plugins=folders, environment=own)
+        editor.wait_ready()
+        return editor
+
+    return start
+
+
+def test_built_in(terminal) -> None:  # type: ignore[no-untyped-def]
+    editor = terminal(init=" vim.o.termguicolors = true")
+    editor.type(" ", "s", "s")
+    shows(editor, "what does the code do")
+    editor.type(*QUERY)
+    screen = shows(editor, r"\d+ found", r"ƒ \w*decode", r"json/decoder\.py:\d+", r"0\.\d\d", "def ")
+    assert screen.count("╭") == 3
+    colored = editor.screen(colored=True)
+    assert "48;2" in colored, "matching words have a background"
+    editor.resize(90, 30)
+    until(lambda: max(len(line.rstrip()) for line in editor.screen().splitlines()) <= 90)
+    shows(editor, r"json/decoder\.py:\d+")
+    editor.type("C-n", "C-q")
+    shows(editor, r"\[Quickfix List\].*Sextant: decode a json document")
+
+
+@pytest.mark.parametrize(
+    ("name", "plugins", "list_key"),
+    [
+        ("telescope", ("plenary.nvim", "telescope.nvim"), "C-q"),
+        ("fzf-lua", ("fzf-lua",), "C-q"),
+        ("snacks", ("snacks.nvim",), "C-q"),
+    ],
+)
+def test_other_pickers(terminal, name: str, plugins: tuple[str, ...], list_key: str) -> None:  # type: ignore[no-untyped-def]
+    """Live hits, a preview of the definition, all hits to the quickfix list, and Enter goes to the name."""
+    editor = terminal(*plugins)
+    assert editor.lua("return require('sextant.config').options.picker") == "auto"
+    editor.type(" ", "s", "s")
+    shows(editor, "Sextant")
+    editor.type(*QUERY)
+    shows(editor, r"ƒ \w*decode", r"decoder\.py:\d+", r"0\.\d\d", "def ")
+    if name == "telescope":
+        shows(editor, "Preview|decoder.py")
+    editor.type(list_key)
+    items = until(lambda: editor.lua(QUICKFIX), "quickfix items")
+    assert any("decode" in item["text"] for item in items)
+    editor.nvim.command("cclose | only")
+    editor.type(" ", "s", "s")
+    shows(editor, "Sextant")
+    editor.type(*QUERY)
+    shows(editor, r"ƒ \w*decode", "def ")
+    editor.type("Enter")
+    until(lambda: "decode" in editor.lua("return vim.fn.expand('<cword>')"), "the name")
+    assert editor.lua("return vim.fn.expand('%:p')").startswith(str(editor.folder))

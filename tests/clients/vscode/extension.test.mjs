@@ -1,0 +1,339 @@
+// What a user does with the extension, done in the real editor on real code: a part of Python's standard library.
+import assert from "node:assert/strict";
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, afterEach, before, test } from "node:test";
+
+import { Editor, until } from "./editor.mjs";
+
+const HOME = process.env.SEXTANT_TEST_HOME;
+const SERVER = process.env.SEXTANT_TEST_SERVER;
+const LIBRARY = process.env.SEXTANT_TEST_LIBRARY;
+const WORKSPACE = join(HOME, "small");
+const SEARCH = "Sextant: Search Code by Meaning";
+const RESULTS = "#workbench\\.view\\.extension\\.sextant";
+
+let editor;
+let page;
+
+before(async () => {
+    for (const name of ["tempfile.py", "shutil.py", "textwrap.py", "http", "email"]) {
+        cpSync(join(LIBRARY, name), join(WORKSPACE, name), { recursive: true });
+    }
+    editor = await Editor.start({
+        home: HOME,
+        vsix: process.env.SEXTANT_TEST_VSIX,
+        env: { SEXTANT_DATA_DIR: join(HOME, "index"), PATH: `${HOME}/bin:/usr/bin:/bin` },
+    });
+    page = editor.page;
+    trace();
+    await editor.open(WORKSPACE);
+    await ready();
+});
+
+after(() => editor?.stop());
+
+afterEach(async (context) => {
+    if (!context.passed) {
+        await editor.shot(`failed ${context.name}`);
+    }
+});
+
+test("a question in the palette finds, previews and opens code", async () => {
+    await editor.file("textwrap.py", 5);
+    await ask("create a temporary directory and remove it afterwards");
+    const row = editor.rows().filter({ hasText: "TemporaryDirectory" }).first();
+    await row.waitFor();
+    assert.match(await row.innerText(), /tempfile\.py:\d+/);
+    assert.match(await row.innerText(), /[▰▱]{5} 0\.\d\d/);
+    const line = lineOf("tempfile.py", /^class TemporaryDirectory/);
+    await moveTo("TemporaryDirectory");
+    await until("the hit is previewed", async () => (await editor.activeTab()) === "tempfile.py" && (await editor.cursor()).line === line);
+    await until("its words are highlighted", async () => (await page.locator(".view-overlays [class*=TextEditorDecorationType]").count()) > 1);
+    await editor.shot("search");
+
+    await page.keyboard.press("Escape");
+    await until("Escape leads back", async () => (await editor.activeTab()) === "textwrap.py" && (await editor.cursor()).line === 5);
+    await until("the preview is closed", async () => (await page.locator('.tab[data-resource-name="tempfile.py"]').count()) === 0);
+
+    await ask("create a temporary directory and remove it afterwards");
+    await moveTo("TemporaryDirectory");
+    await page.keyboard.press("Enter");
+    await until("the name is selected", async () => {
+        const cursor = await editor.cursor();
+        return (await editor.activeTab()) === "tempfile.py" && cursor.line === line && cursor.selected === "TemporaryDirectory".length;
+    });
+});
+
+test("an empty question offers what was asked before, and filters", async () => {
+    await search();
+    await editor.rows().filter({ hasText: "create a temporary directory and remove it afterwards" }).first().waitFor();
+    await editor.rows().filter({ hasText: "lang:" }).first().waitFor();
+    await page.keyboard.type("parse a header kind:me");
+    await until("the kind is completed", async () => (await editor.rows().allInnerTexts()).join().includes("method"));
+    await page.keyboard.press("Enter");
+    await until("the filter is in the query", async () => (await editor.input().inputValue()) === "parse a header kind:method ");
+    await until("only methods are found", async () => {
+        const rows = editor.rows();
+        const [all, methods] = [await rows.count(), await rows.locator(".codicon-symbol-method").count()];
+        return all > 2 && all === methods;
+    });
+    await page.keyboard.press("Escape");
+});
+
+test("a filter that makes no sense is explained", async () => {
+    await ask("parse a header kind:banana");
+    await editor.rows().filter({ hasText: "is not one of" }).first().waitFor();
+    await page.keyboard.press("Escape");
+});
+
+test("each key cancels the search before", async () => {
+    await search();
+    const [pid] = serverPids();
+    process.kill(pid, "SIGSTOP"); // a server that is too slow for the typist
+    try {
+        const asked = count(/Sending request 'sextant\/search/g);
+        await page.keyboard.type("wrap a paragraph");
+        await until("a search is under way", () => count(/Sending request 'sextant\/search/g) > asked);
+        const cancelled = count(/Sending notification '\$\/cancelRequest'/g);
+        await editor.input().fill("guess the charset of an email");
+        await until("it is cancelled", () => count(/Sending notification '\$\/cancelRequest'/g) > cancelled);
+    } finally {
+        process.kill(pid, "SIGCONT");
+    }
+    await until("the answer is that of the last question", async () => /charset/i.test((await editor.rows().allInnerTexts()).slice(0, 3).join()));
+    await page.keyboard.press("Escape");
+});
+
+test("pinned results are grouped by file, explained, copied and stepped through", async () => {
+    await ask("copy a file with its permissions");
+    await editor.rows().filter({ hasText: "shutil.py" }).first().waitFor();
+    await page.keyboard.press("Alt+Enter");
+    const tree = page.locator(`${RESULTS} .monaco-list-row`);
+    await tree.filter({ hasText: "copymode" }).first().waitFor();
+    assert.match(await page.locator(RESULTS).innerText(), /copy a file with its permissions: \d+ results\./);
+    const hit = tree.filter({ hasText: "copymode" }).first();
+    assert.equal(await hit.getAttribute("aria-level"), "2");
+    await hit.locator(".monaco-tl-twistie").click();
+    await tree.filter({ hasText: /meaning 0\.\d+ · words/ }).first().waitFor();
+    await editor.shot("results");
+
+    const names = [];
+    for (let step = 0; step < 2; step++) {
+        const before = JSON.stringify([await editor.activeTab(), await editor.cursor()]);
+        await editor.command("Sextant: Next Result");
+        await until("the next result is open", async () => JSON.stringify([await editor.activeTab(), await editor.cursor()]) !== before);
+        names.push(JSON.stringify([await editor.activeTab(), (await editor.cursor()).line]));
+    }
+    assert.notEqual(names[0], names[1]);
+    await editor.command("Sextant: Previous Result");
+    await until("the first again", async () => JSON.stringify([await editor.activeTab(), (await editor.cursor()).line]) === names[0]);
+
+    await editor.command("Sextant: Copy Results as Markdown");
+    const text = await until("the clipboard is filled", async () => {
+        const found = await page.evaluate(() => navigator.clipboard.readText());
+        return found.includes("copymode") && found;
+    });
+    assert.match(text, /^## copy a file with its permissions\n\n- \[`[\w.]+`\]\([\w/]+\.py#L\d+\) 0\.\d\d/);
+});
+
+test("similar code is found from a function and from a selection, and compared", async () => {
+    await editor.file("shutil.py", lineOf("shutil.py", /^def copy\(/) + 8);
+    await editor.command("Sextant: Find Similar to This Function");
+    const tree = page.locator(`${RESULTS} .monaco-list-row`);
+    await page.locator(RESULTS, { hasText: /Like copy \(shutil\.py:\d+\): \d+ results/ }).waitFor();
+    await tree.filter({ hasText: "copy2" }).first().waitFor();
+    await until("the question is not among the answers", async () => (await tree.filter({ hasText: /^copy[▰▱].*Copy data and mode/s }).count()) === 0);
+
+    const line = lineOf("tempfile.py", /^def mkdtemp/);
+    await editor.file("tempfile.py", line);
+    for (let row = 0; row < 30; row++) {
+        await page.keyboard.press("Shift+ArrowDown");
+    }
+    await editor.command("Sextant: Find Similar to Selection");
+    await page.locator(RESULTS, { hasText: `Like the selection of line ${line}` }).waitFor();
+    const hit = tree.filter({ hasText: "mkstemp" }).first();
+    await hit.waitFor();
+    await hit.hover();
+    await hit.locator('[aria-label^="Compare with the Selection"]').click();
+    await page.locator(".monaco-diff-editor .editor.modified .view-lines", { hasText: "mkstemp" }).waitFor();
+    await page.locator(".monaco-diff-editor .editor.original .view-lines", { hasText: "mkdtemp" }).waitFor();
+    await editor.shot("similar");
+});
+
+test("an edit is found before it is saved", async () => {
+    await editor.file("textwrap.py", 1);
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type("\ndef water_the_tomatoes(garden):\nreturn garden.sprinkle('tomato plants')\n", { delay: 5 });
+    await until("the file is dirty", async () => (await page.locator(".tab.active.dirty").count()) === 1);
+    await ask("water tomato plants in the garden");
+    await editor.rows().filter({ hasText: "water_the_tomatoes" }).first().waitFor();
+    assert.doesNotMatch(readFileSync(join(WORKSPACE, "textwrap.py"), "utf8"), /tomato/);
+    await page.keyboard.press("Escape");
+    await editor.command("File: Revert File");
+    await until("the edit is gone", async () => (await page.locator(".tab.active.dirty").count()) === 0);
+});
+
+test("a server that dies is started again, and can be restarted", async () => {
+    const [pid] = serverPids();
+    process.kill(pid, "SIGKILL");
+    const [next] = await until("another server runs", () => serverPids().find((each) => each !== pid) && serverPids());
+    await ready();
+    await ask("wrap a paragraph");
+    await editor.rows().filter({ hasText: "textwrap.py" }).first().waitFor();
+    await page.keyboard.press("Escape");
+    await editor.command("Sextant: Restart Server");
+    await until("one more server runs", () => serverPids().some((each) => each !== next) && serverPids().length === 1);
+    await ready();
+});
+
+test("the index status is told in full, and what the server lacks is not offered", async () => {
+    await editor.command("Sextant: Show Index Status");
+    const row = editor.rows().filter({ hasText: "small: ready" }).first();
+    await row.waitFor();
+    assert.match(await row.innerText(), /[\d,]+ functions in \d+ files/);
+    await editor.shot("status");
+    await page.keyboard.press("Escape");
+    const offered = JSON.parse(process.env.SEXTANT_TEST_METHODS);
+    await editor.palette("Sextant: ");
+    await until("the palette lists", async () => (await editor.rows().count()) > 3);
+    for (const [title, method] of [["Reindex…", "sextant/reindex"], ["Tune Model to This Repository…", "sextant/tune"]]) {
+        assert.equal(await editor.rows().filter({ hasText: title }).count(), offered.includes(method) ? 1 : 0, title);
+    }
+    await page.keyboard.press("Escape");
+});
+
+test("the status follows the indexing of a large workspace, and results say that they are incomplete", async () => {
+    const large = join(HOME, "large");
+    const skipped = /(^|\/)(site-packages|__pycache__|test|tests|idlelib|lib2to3|config-[^/]*|ensurepip|turtledemo)(\/|$)/;
+    cpSync(LIBRARY, large, { recursive: true, filter: (path) => !skipped.test(path.slice(LIBRARY.length)) });
+    await editor.open(large);
+    await editor.file("textwrap.py");
+    const seen = [];
+    await until("indexing is shown, then ready", async () => {
+        seen.push(await status());
+        return /ready: [\d,]+ functions/.test(seen.at(-1));
+    });
+    assert.ok(seen.some((text) => /indexing \d+ %/.test(text)), `seen: ${[...new Set(seen)].join(" | ")}`);
+});
+
+test("all folders of a workspace are searched", async () => {
+    const file = join(HOME, "both.code-workspace");
+    mkdirSync(join(HOME, "other"), { recursive: true });
+    writeFileSync(join(HOME, "other/garden.py"), 'def prune_roses(bushes):\n    """Cut the roses back in spring."""\n    return [bush.cut() for bush in bushes]\n');
+    writeFileSync(file, JSON.stringify({ folders: [{ path: WORKSPACE }, { path: join(HOME, "other") }] }));
+    await editor.open(file);
+    await editor.file("garden.py");
+    await ready();
+    await ask("cut roses back");
+    await editor.rows().filter({ hasText: "prune_roses" }).first().waitFor();
+    await editor.input().fill("wrap a paragraph");
+    await editor.rows().filter({ hasText: "textwrap.py" }).first().waitFor();
+    await page.keyboard.press("Escape");
+});
+
+test("a server that is not there is said to be missing, with what to do", async () => {
+    trace({ "sextant.server.path": join(HOME, "nothing/sextant") });
+    await editor.open(WORKSPACE);
+    const message = editor.notification("which is not a program");
+    await message.waitFor();
+    assert.match(await message.innerText(), /Set Up Server…/);
+    await editor.shot("missing");
+
+    trace({ "sextant.server.path": "", "sextant.server.package": join(HOME, "no-checkout") });
+    await editor.open(WORKSPACE);
+    await editor.notification("Sextant's server was not found").waitFor();
+    await editor.notification("Sextant's server was not found").getByText("Set Up Server…").click();
+    await until("what to install is asked", async () => (await editor.input().inputValue()) === join(HOME, "no-checkout"));
+    await page.keyboard.press("Enter");
+    await editor.notification("could not be set up. pip does not find that").waitFor();
+    await editor.shot("setup-failed");
+});
+
+test("an untrusted workspace starts nothing of its own", async () => {
+    const trap = join(HOME, "trap");
+    const marker = join(HOME, "sprung");
+    for (const path of [".venv/bin", ".vscode"]) {
+        mkdirSync(join(trap, path), { recursive: true });
+    }
+    writeFileSync(join(trap, "bait.py"), "def bait():\n    return 1\n");
+    writeFileSync(join(trap, ".venv/bin/sextant"), `#!/bin/sh\ntouch ${marker}\n`, { mode: 0o755 });
+    writeFileSync(join(trap, ".vscode/settings.json"), JSON.stringify({ "sextant.server.path": join(trap, ".venv/bin/sextant") }));
+    trace({ "sextant.server.path": "", "security.workspace.trust.enabled": true });
+    await editor.open(trap);
+    await editor.notification("it is not trusted").waitFor();
+    assert.ok(!existsSync(marker));
+    // The same folder, trusted: this shows that the trap works.
+    trace({ "sextant.server.path": "" });
+    await editor.open(trap);
+    await until("the trap springs", () => existsSync(marker));
+});
+
+/** Write settings under which the extension's log tells each message. */
+function trace(more = {}) {
+    editor.settings({ "sextant.server.path": SERVER, "sextant.trace.server": "messages", ...more });
+}
+
+async function search() {
+    await editor.command(SEARCH);
+    await page.locator('.quick-input-widget:visible input[placeholder^="What does the code do"]').waitFor();
+}
+
+async function ask(question) {
+    await search();
+    await page.keyboard.type(question, { delay: 20 });
+    await until("the question is typed", async () => (await editor.input().inputValue()) === question);
+}
+
+/** Move down the quick pick to the hit of that name. */
+async function moveTo(name) {
+    let rows = 20;
+    const focused = page.locator(".quick-input-widget:visible .monaco-list-row.focused");
+    await editor.rows().filter({ hasText: name }).first().waitFor();
+    await until("there is an active row", async () => (await focused.count()) === 1);
+    const active = async () => (await focused.locator(".label-name").first().innerText()).trim();
+    for (let last = await active(); last !== name; last = await active()) {
+        assert.ok(rows-- > 0, `${last} is active`);
+        await page.keyboard.press("ArrowDown");
+        await until("the next row is active", async () => (await active()) !== last);
+    }
+}
+
+/** The text of the language status item; it stands behind the braces in the status bar. */
+async function status() {
+    const entry = page.locator("#status\\.languageStatus").first();
+    return (await entry.getAttribute("aria-label", { timeout: 1000 }).catch(() => "")) ?? "";
+}
+
+function ready() {
+    return until("the index is ready", async () => {
+        if (!(await page.locator(".editor-instance").count())) {
+            await page.locator(".explorer-folders-view .monaco-list-row", { hasText: ".py" }).first().click();
+        }
+        if (process.env.DEBUG) console.log(await status());
+        return /ready: [\d,]+ functions/.test(await status());
+    });
+}
+
+function lineOf(file, pattern) {
+    return 1 + readFileSync(join(WORKSPACE, file), "utf8").split("\n").findIndex((line) => pattern.test(line));
+}
+
+/** How often the extension's log of the newest window says something. */
+function count(pattern) {
+    const logs = readdirSync(join(HOME, "data/logs"), { recursive: true }).filter((path) => path.endsWith("Sextant.log"));
+    return logs.reduce((sum, path) => sum + (readFileSync(join(HOME, "data/logs", path), "utf8").match(pattern) ?? []).length, 0);
+}
+
+/** The servers that this editor has started. */
+function serverPids() {
+    return readdirSync("/proc").filter((pid) => {
+        try {
+            const group = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ")[2];
+            const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+            return Number(group) === editor.process.pid && command.includes("serve") && command.some((word) => word.endsWith("/sextant"));
+        } catch {
+            return false; // it ended meanwhile
+        }
+    }).map(Number);
+}

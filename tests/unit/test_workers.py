@@ -1,0 +1,130 @@
+"""Parsing processes: a file that ends one is left out, they obey their limit, and they end with the server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from server.config import Settings
+from server.engine import Engine
+from server.index.ingest import CRASHED
+from server.model import encoder
+from server.types import CancelToken, Query
+
+SMALL = Settings(workers=2, memory_megabytes=400)
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the limit and /proc are Linux's")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    for number in range(400):
+        (folder / f"part{number}.py").write_text(f"def work_{number}():\n    return {number}\n")
+    return folder
+
+
+@pytest.fixture
+def engine(root: Path, tmp_path: Path) -> Iterator[Engine]:
+    engine = Engine(SMALL, encoder.load(), tmp_path / "data")
+    engine.add_folder(str(root))
+    yield engine
+    engine.close()
+
+
+HOSTILE = ("a<b<" * 20 + "\n") * 12_000
+"""Ambiguous to the grammar of TSX: the parser takes more and more memory for it."""
+
+
+@linux
+def test_a_file_that_ends_its_parser_is_left_out_and_nothing_else(root: Path, engine: Engine) -> None:
+    for number in (1, 2):
+        (root / f"hostile{number}.tsx").write_text(HOSTILE[number:])
+    engine.start()
+    assert engine.wait_idle(120)
+    status = engine.status().folders[0]
+    assert status.skipped == {CRASHED: 2}
+    assert (status.files, status.state) == (400, "ready")
+
+
+@linux
+def test_the_server_survives_an_open_document_that_ends_its_parser(root: Path, engine: Engine) -> None:
+    engine.start()
+    assert engine.wait_idle(120)
+    path = str(root / "open.tsx")
+    engine.set_buffer(path, "typescriptreact", HOSTILE)
+    assert engine.wait_idle(120)
+    assert engine.snapshot.search(Query("work 7", limit=3), CancelToken()).hits
+    engine.set_buffer(path, "typescriptreact", "function better() {}\n")
+    (root / "saved.tsx").write_text(HOSTILE)
+    engine.touch([str(root / "saved.tsx")])
+    assert engine.wait_idle(120)
+    assert engine.status().folders[0].skipped == {CRASHED: 1}
+    assert engine.snapshot.search(Query("better"), CancelToken()).hits[0].name == "better"
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from server.config import Settings
+from server.engine import Engine
+from server.model import encoder
+
+if __name__ == "__main__":
+    engine = Engine(Settings(workers=2), encoder.load(), Path(sys.argv[2]))
+    engine.add_folder(sys.argv[1])
+    engine.start()
+    engine.wait_idle()
+"""
+
+
+def children(pid: int) -> set[int]:
+    found = set[int]()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != "Z":
+            found.add(int(entry.name))
+    return found
+
+
+@linux
+def test_the_parsing_processes_end_with_a_server_that_is_killed(root: Path, tmp_path: Path) -> None:
+    for number in range(400, 6_000):
+        (root / f"part{number}.py").write_text(f"def work_{number}():\n    return {number}\n")
+    script = tmp_path / "build.py"
+    script.write_text(BUILD)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, script, root, tmp_path / "other"], env=environment)
+    deadline = time.monotonic() + 60
+    while sum(map(priority, workers := children(process.pid))) < 2 * 5:  # both have stepped back behind the editor
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    while any(map(alive, workers)):
+        assert time.monotonic() < deadline, "they outlive the server"
+        time.sleep(0.01)
+
+
+def priority(pid: int) -> int:
+    """How much less important a process is than this one."""
+    try:
+        return os.getpriority(os.PRIO_PROCESS, pid) - os.getpriority(os.PRIO_PROCESS, 0)
+    except ProcessLookupError:
+        return 0
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
