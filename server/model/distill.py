@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from server.model import data, tokens
 from server.model.lessons import cached, code_text, key
-from server.types import Passage
+from server.types import CancelToken, Passage
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class SentenceEncoder:
     def __init__(self, folder: Path) -> None:
         self._teacher = Teacher(folder, _PIECES)
 
-    def encode(self, passages: Sequence[Passage]) -> npt.NDArray[np.float32]:
+    def encode(self, passages: Sequence[Passage], token: CancelToken | None = None) -> npt.NDArray[np.float32]:
         """Return (n, 384) unit rows."""
         texts = ["\n".join(filter(None, (one.documentation, one.signature, one.body))) for one in passages]
         order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
@@ -100,7 +100,7 @@ class SentenceEncoder:
             vectors[part] = self._teacher.encode([texts[number] for number in part])
         return vectors
 
-    def encode_query(self, text: str) -> npt.NDArray[np.float32]:
+    def encode_query(self, text: str, token: CancelToken | None = None) -> npt.NDArray[np.float32]:
         """Return a unit vector."""
         vector: npt.NDArray[np.float32] = self._teacher.encode([text])[0]
         return vector
