@@ -13,10 +13,9 @@ from server import __version__
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
     given = sys.argv[1:] if argv is None else argv
-    if list(given[:2]) == ["train", "--ranker"]:
-        from server.model.ranker import main as train_ranker  # noqa: PLC0415
-
-        return train_ranker(given[2:])
+    # The trainers read their own options: argparse would stop at the first one.
+    if given and given[0] == "train":
+        return _train(list(given[1:]))
     # `-path:tests` is a word of the query, not an option; argparse takes what begins with a blank for a word.
     arguments = _parser().parse_args([f" {word}" if word.startswith("-path:") else word for word in given])
     if arguments.command == "serve":
@@ -27,16 +26,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         from server.lsp.server import serve  # noqa: PLC0415
 
         return serve(streams, arguments.tcp, arguments.log)
-    if arguments.command == "train":
-        if importlib.util.find_spec("torch") is None:
-            sys.stderr.write("sextant: training needs torch; install it with: pip install 'sextant-ls[train]'\n")
-            return 2
-        from server.model.train import main as train  # noqa: PLC0415
-
-        return train(arguments.arguments)
     from server import commands  # noqa: PLC0415
 
     return commands.run(arguments)
+
+
+def _train(options: list[str]) -> int:
+    if options[:1] == ["--evaluate"]:
+        from server.model.evaluate import main as evaluate  # noqa: PLC0415
+
+        return evaluate(options[1:])
+    if options[:1] == ["--ranker"]:
+        from server.model.ranker import main as train_ranker  # noqa: PLC0415
+
+        return train_ranker(options[1:])
+    if importlib.util.find_spec("torch") is None:
+        sys.stderr.write("sextant: training needs torch; install it with: pip install 'sextant-ls[train]'\n")
+        return 2
+    from server.model.train import main as train  # noqa: PLC0415
+
+    return train(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,10 +104,11 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("-C", dest="folder", metavar="DIR", help="default: the index around the current folder")
     doctor.add_argument("--json", action="store_true")
 
-    train = commands.add_parser(
-        "train", help="train the base model (extra: train), or with --ranker the ranker", add_help=False
+    commands.add_parser(
+        "train",
+        help="train the base model (extra: train), with --ranker the ranker, or --evaluate: print how good they are",
+        add_help=False,
     )
-    train.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser
 
 

@@ -8,16 +8,16 @@ import hashlib
 import json
 import logging
 import re
-import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from server.index.extract import extract
 from server.index.languages import language_of
-from server.model import prose, tokens
+from server.model import asked, prose, snapshots, tokens
 from server.types import Kind, Unit
 
 _log = logging.getLogger(__name__)
@@ -65,6 +65,8 @@ class Record:
     body: str
     digest: str
     """Equal for near duplicates."""
+    asked: tuple[str, ...] = ()
+    """Other questions that it answers: subjects of commits that changed it, names of tests that test it."""
 
 
 _SKIPPED = re.compile(
@@ -97,8 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not _target(options.out, source).exists()
     ]
     with ProcessPoolExecutor(options.processes) as pool:
-        for number, (repository, units, questions) in enumerate(pool.map(_cut, todo), 1):
-            _log.info("%d of %d, %s: %d units, %d questions", number, len(todo), repository, units, questions)
+        for number, (repository, units, questions, others) in enumerate(pool.map(_cut, todo), 1):
+            counts = (units, questions, others)
+            _log.info("%d of %d, %s: %d units, %d questions, %d others", number, len(todo), repository, *counts)
     return 0
 
 
@@ -110,7 +113,7 @@ def manifest(path: Path) -> list[Source]:
 def read(path: Path) -> list[Record]:
     """Read one repository's records."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
-        return [Record(**json.loads(line)) for line in lines]
+        return [Record(**{**fields, "asked": tuple(fields["asked"])}) for fields in map(json.loads, lines)]
 
 
 def write(path: Path, records: Iterable[Record]) -> None:
@@ -121,8 +124,12 @@ def write(path: Path, records: Iterable[Record]) -> None:
     beside.replace(path)
 
 
-def records(files: Iterable[tuple[str, bytes]], settings: Settings = Settings()) -> Iterator[Record]:
-    """Yield the records of one repository's (path, content) pairs, without near duplicates."""
+def records(files: Iterable[tuple[str, bytes]], settings: Settings = Settings()) -> list[Record]:
+    """Return the records of one repository's (path, content) pairs, without near duplicates."""
+    return [record for _, record in _located(files, settings)]
+
+
+def _located(files: Iterable[tuple[str, bytes]], settings: Settings) -> Iterator[tuple[str, Record]]:
     seen: set[str] = set()
     taken = tests = 0
     for path, data in files:
@@ -138,7 +145,7 @@ def records(files: Iterable[tuple[str, bytes]], settings: Settings = Settings())
             if record.digest in seen:
                 continue
             seen.add(record.digest)
-            yield record
+            yield path, record
             taken, tests = taken + 1, tests + testing
             if taken >= settings.units:
                 return
@@ -149,46 +156,32 @@ def _digest(bag: Sequence[str]) -> str:
     return hashlib.blake2b(" ".join(sorted(bag)).encode(), digest_size=8).hexdigest()
 
 
-def _cut(task: tuple[Source, Path, Path]) -> tuple[str, int, int]:
-    """Write one repository's records; return its name, how many they are, and how many have a question."""
-    source, snapshots, out = task
-    found = list(records(_blobs(_git_folder(snapshots, source), source, Settings())))
+def _cut(task: tuple[Source, Path, Path]) -> tuple[str, int, int, int]:
+    """Write one repository's records; return its name, how many they are, and its questions of both kinds."""
+    source, folders, out = task
+    settings = Settings()
+    folder = snapshots.folder_of(folders, source.repository)
+    files = snapshots.blobs(folder, source.commit, settings.file_bytes, lambda path: _wanted(path, source))
+    located = list(_located(files, settings))
+    others: dict[int, dict[str, None]] = defaultdict(dict)
+    # A test that was changed along with what it tests is not what the subject is about.
+    texts = [("" if _TEST.search(path) else path, f"{record.signature}\n{record.body}") for path, record in located]
+    for number, question in asked.by_commits(snapshots.changes(folder, source.commit), texts):
+        others[number][question] = None
+    for number, question in asked.by_tests([(one.name, one.body, bool(_TEST.search(path))) for path, one in located]):
+        others[number][question] = None
+    found = [replace(record, asked=tuple(others[number])) for number, (_, record) in enumerate(located)]
     write(_target(out, source), found)
-    return source.repository, len(found), sum(bool(record.question) for record in found)
+    return source.repository, len(found), sum(bool(record.question) for record in found), sum(map(len, others.values()))
 
 
 def _target(out: Path, source: Source) -> Path:
     return out / f"{source.repository.replace('/', '+')}.jsonl.gz"
 
 
-def _git_folder(snapshots: Path, source: Source) -> Path:
-    folder = snapshots / source.repository.replace("/", "+") / "repo"
-    return folder / ".git" if (folder / ".git").is_dir() else folder
-
-
-def _blobs(folder: Path, source: Source, settings: Settings) -> Iterator[tuple[str, bytes]]:
-    """Yield the (path, content) of a snapshot's source files, in an order that is random but always the same."""
-    listed = subprocess.run(
-        ["git", "-C", folder, "ls-tree", "-r", "-l", "-z", source.commit], check=True, capture_output=True
-    ).stdout.decode("utf-8", "replace")
-    wanted: list[tuple[bytes, str, str]] = []
-    for entry in filter(None, listed.split("\0")):
-        meta, path = entry.split("\t", 1)
-        _, kind, name, size = meta.split()
-        small = size.isdigit() and int(size) <= settings.file_bytes  # a snapshot may lack its largest files
-        left_out = any(path == one or (one.endswith("/") and path.startswith(one)) for one in source.excluded)
-        if kind == "blob" and small and language_of(path) and not _SKIPPED.search(path) and not left_out:
-            wanted.append((hashlib.blake2b(path.encode(), digest_size=8).digest(), path, name))
-    command = ["git", "-C", str(folder), "cat-file", "--batch"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as git:
-        assert git.stdin is not None and git.stdout is not None
-        for _, path, name in sorted(wanted):
-            git.stdin.write(name.encode() + b"\n")
-            git.stdin.flush()
-            header = git.stdout.readline().split()
-            if len(header) == 3:
-                yield path, git.stdout.read(int(header[2]) + 1)[:-1]
-        git.stdin.close()
+def _wanted(path: str, source: Source) -> bool:
+    left_out = any(path == one or (one.endswith("/") and path.startswith(one)) for one in source.excluded)
+    return bool(language_of(path)) and not _SKIPPED.search(path) and not left_out
 
 
 def _unfit(data: bytes) -> bool:

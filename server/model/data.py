@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +23,14 @@ from server.types import FIELDS, Passage
 
 _log = logging.getLogger(__name__)
 
+Item = TypeVar("Item")
+
 _HELD_OUT = 20
 """One repository in so many is held out, by a hash of its name: always the same ones."""
 _SAME_QUESTION = 3
 """Units kept with one and the same question; the fourth "Returns the name" teaches nothing."""
+_SILENT = 2
+"""Of units that nothing but their name asks for, one in so many is kept: there are more than an epoch asks for."""
 _PROSE = 3
 """A unit whose documentation has a word counts as so many for the word: questions are prose."""
 _LOUDEST = 50
@@ -33,6 +38,11 @@ _LOUDEST = 50
 _CHUNK = 4096
 """Texts counted at once."""
 _NAME, _DOCUMENTATION = FIELDS.index("name"), FIELDS.index("documentation")
+_ALSO_HELD_OUT = frozenset(
+    "FakerPHP/Faker autofac/Autofac lunarmodules/Penlight mitchellh/libxev ruby-concurrency/concurrent-ruby"
+    " thephpleague/commonmark twitter/util zigimg/zigimg apple/swift-argument-parser".lower().split()
+)
+"""Held out besides, because the hash leaves their languages too few questions to be measured by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +78,16 @@ class Counted:
 
     questions: Bags
     names: Bags
+    others: Bags
+    """What commits and tests say of records."""
     passages: Bags
     languages: npt.NDArray[np.int32]
     asked: npt.NDArray[np.int64]
     """The records that have a question."""
+    named: npt.NDArray[np.int64]
+    """The records that have a name."""
+    about: npt.NDArray[np.int64]
+    """The record that each of `others` is about."""
 
     def __len__(self) -> int:
         return len(self.languages)
@@ -79,7 +95,8 @@ class Counted:
 
 def held_out(repository: str) -> bool:
     """Tell whether a repository is kept from training."""
-    return hashlib.blake2b(repository.lower().encode(), digest_size=4).digest()[0] % _HELD_OUT == 0
+    name = repository.lower()
+    return name in _ALSO_HELD_OUT or hashlib.blake2b(name.encode(), digest_size=4).digest()[0] % _HELD_OUT == 0
 
 
 def load(folder: Path, excluded: Excluded = Excluded(), only_held_out: bool = False) -> Corpus:
@@ -91,6 +108,9 @@ def load(folder: Path, excluded: Excluded = Excluded(), only_held_out: bool = Fa
         if only_held_out and not held_out(repository):
             continue
         for record in read(path):
+            is_silent = not record.question and not record.asked
+            if is_silent and not only_held_out and int(record.digest, 16) % _SILENT:
+                continue
             asked[record.question] += bool(record.question)
             if record.digest not in bodies and asked[record.question] <= _SAME_QUESTION:
                 bodies.add(record.digest)
@@ -133,15 +153,20 @@ def counted(corpus: Corpus, vocabulary: Vocabulary) -> Counted:
     """Count the tokens of a corpus."""
     numbers = {language: number for number, language in enumerate(sorted({r.language for r in corpus.records}))}
     questions = bags(vocabulary, corpus.records, lambda record: [(QUERY, record.question)])
+    names = bags(vocabulary, corpus.records, lambda record: [(QUERY, spoken(record.name))])
+    others = [(number, text) for number, record in enumerate(corpus.records) for text in record.asked]
     return Counted(
         questions=questions,
-        names=bags(vocabulary, corpus.records, lambda record: [(QUERY, spoken(record.name))]),
+        names=names,
+        others=bags(vocabulary, others, lambda other: [(QUERY, other[1])]),
         passages=joined(
             bags(vocabulary, corpus.records, lambda record: enumerate(passage(record).fields())),
             bags(vocabulary, corpus.records, lambda record: enumerate(masked(record).fields())),
         ),
         languages=np.array([numbers[record.language] for record in corpus.records], dtype=np.int32),
         asked=np.flatnonzero(np.diff(questions.starts)),
+        named=np.flatnonzero(np.diff(names.starts)),
+        about=np.array([number for number, _ in others], dtype=np.int64),
     )
 
 
@@ -163,13 +188,11 @@ def spoken(name: str) -> str:
     return " ".join(tokens.subtokens(name))
 
 
-def bags(
-    vocabulary: Vocabulary, records: Sequence[Record], parts: Callable[[Record], Iterable[tuple[int, str]]]
-) -> Bags:
-    """Count one text of every record."""
+def bags(vocabulary: Vocabulary, items: Sequence[Item], parts: Callable[[Item], Iterable[tuple[int, str]]]) -> Bags:
+    """Count one text of every item."""
     chunks = [
-        count(vocabulary, [parts(record) for record in records[start : start + _CHUNK]])
-        for start in range(0, max(1, len(records)), _CHUNK)
+        count(vocabulary, [parts(item) for item in items[start : start + _CHUNK]])
+        for start in range(0, max(1, len(items)), _CHUNK)
     ]
     return joined(*chunks)
 
@@ -184,6 +207,21 @@ def take(source: Bags, texts: npt.NDArray[np.int64], without: npt.NDArray[np.boo
         entries = entries[kept]
         starts = np.concatenate(([0], np.cumsum(kept)))[starts]
     return Bags(starts, source.tokens[entries], source.fields[entries], source.counts[entries])
+
+
+def sampled(
+    languages: npt.NDArray[np.int32], rows: npt.NDArray[np.int64], smoothing: float, random: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Draw as many rows as there are, each language n ** smoothing times as often as another: 1 leaves all as it is."""
+    numbers, sizes = np.unique(languages[rows], return_counts=True)
+    shares = sizes.astype(np.float64) ** smoothing
+    drawn = []
+    for number, size, share in zip(numbers, sizes, shares / shares.sum(), strict=True):
+        own = rows[languages[rows] == number]
+        wanted = round(len(rows) * share)
+        rounds = [random.permutation(own) for _ in range(-(-wanted // size))]
+        drawn.append(np.concatenate([own[:0], *rounds])[:wanted])
+    return np.concatenate([rows[:0], *drawn])
 
 
 def batches(

@@ -21,13 +21,17 @@ from torch.nn import functional
 
 from server.model import data, tokens
 from server.model.lessons import cached, code_text, key
+from server.types import CancelToken, Passage
 
 _log = logging.getLogger(__name__)
 
 _HEADS, _LAYERS = 12, 6
 _SHARD = 2048
 """Texts in one file: some ten seconds of work, which is what an interruption loses."""
-_BATCH = 64
+_BATCH, _LETTERS = 64, 6_000
+"""Texts encoded at once, or as many more as have so many letters together: words alone are short."""
+_PIECES = 256
+"""Word pieces the teacher was trained to read."""
 _WORDS = 60_000
 """The commonest subtokens are encoded alone, for the rows that training starts from."""
 
@@ -77,6 +81,35 @@ class Teacher:
         return functional.layer_norm(state, weight.shape, weight, bias, 1e-12)
 
 
+class SentenceEncoder:
+    """The teacher as an encoder, to be measured beside what it taught."""
+
+    dimensions = 384
+    fingerprint = "teacher"
+
+    def __init__(self, folder: Path) -> None:
+        self._teacher = Teacher(folder, _PIECES)
+
+    def encode(self, passages: Sequence[Passage]) -> npt.NDArray[np.float32]:
+        """Return (n, 384) unit rows."""
+        texts = ["\n".join(filter(None, (one.documentation, one.signature, one.body))) for one in passages]
+        order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        for start in range(0, len(texts), _BATCH):
+            part = order[start : start + _BATCH]
+            vectors[part] = self._teacher.encode([texts[number] for number in part])
+        return vectors
+
+    def encode_query(self, text: str, token: CancelToken | None = None) -> npt.NDArray[np.float32]:
+        """Return a unit vector."""
+        vector: npt.NDArray[np.float32] = self._teacher.encode([text])[0]
+        return vector
+
+    def explain(self, asked: str | Passage, vector: npt.NDArray[np.float32]) -> list[tuple[str, float]]:
+        """Return nothing: its vectors are no sums."""
+        return []
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Encode questions, names and bodies of the corpus with the teacher until all or enough are done."""
     parser = argparse.ArgumentParser(prog="python -m server.model.distill", description=main.__doc__)
@@ -104,7 +137,7 @@ def embed(teacher: Teacher, texts: Sequence[str], out: Path) -> None:
     started = time.monotonic()
     for start in range(0, len(todo), _SHARD):
         shard = sorted(todo[start : start + _SHARD], key=len)  # texts of one length need no padding
-        vectors = np.concatenate([teacher.encode(shard[at : at + _BATCH]) for at in range(0, len(shard), _BATCH)])
+        vectors = np.concatenate([teacher.encode(part) for part in _parts(shard)])
         keys = np.array([key(text) for text in shard], dtype=np.uint64)
         name = f"{int(keys.min()):016x}"
         save_arrays({"keys": keys, "vectors": vectors.astype(np.float16)}, out / f"{name}.tmp")
@@ -114,16 +147,28 @@ def embed(teacher: Teacher, texts: Sequence[str], out: Path) -> None:
         _log.info("%d of %d texts, %.0f a second, %.0f s left", start + len(shard), len(todo), rate, left)
 
 
+def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut texts, the shortest first, into batches."""
+    start = 0
+    while start < len(texts):
+        size = max(_BATCH, _LETTERS // (1 + len(texts[start])))
+        yield texts[start : start + size]
+        start += size
+
+
 def _texts(corpus: data.Corpus) -> Iterator[str]:
-    """Yield the common words alone, then questions, names and code: the shorter, the cheaper and the sooner."""
+    """Yield the common words alone, then questions beside their code, then names and the other code."""
     words: Counter[str] = Counter()
     for record in corpus.records:
         words.update(set(tokens.subtokens(f"{record.name} {record.documentation} {record.body}")))
     yield from (word for word, _ in words.most_common(_WORDS))
-    yield from (record.question for record in corpus.records if record.question)
-    yield from (data.spoken(record.name) for record in corpus.records if record.name)
-    # Units with a question first: only of them are whole passages and questions compared in one batch.
-    yield from (code_text(record) for record in sorted(corpus.records, key=lambda record: not record.question))
+    # Wherever this stops, the units it got to are a fair sample, and of each both sides are known.
+    mixed = [corpus.records[number] for number in np.random.default_rng(0).permutation(len(corpus.records))]
+    for record in mixed:
+        if record.question:
+            yield from (record.question, code_text(record))
+    yield from (data.spoken(record.name) for record in mixed if record.name)
+    yield from (code_text(record) for record in mixed if not record.question)
 
 
 if __name__ == "__main__":

@@ -1,194 +1,195 @@
-"""The evaluation: how well questions find their code, beside BM25 and untrained vectors."""
+"""The evaluation: how well questions find code and code its like, beside BM25, untrained vectors and a teacher."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from server.index.extract import extract
-from server.model import data, encoder, tokens
-from server.model.corpus import Record
-from server.model.encoder import BagEncoder, Weights
-from server.types import FIELDS, Encoder, Kind, Passage
+from server.model import benchmarks, encoder, repositories
+from server.model.benchmarks import Task
+from server.model.encoder import BagEncoder
+from server.model.measures import TOP, Lexical, Scores, asked, best_share, cosines, fused, reciprocal_ranks, untrained
+from server.types import Encoder
 
-Scores = npt.NDArray[np.floating[Any]]
-"""(questions, passages): higher is nearer."""
+_log = logging.getLogger(__name__)
 
-_CANDIDATES = 1000
-"""A question's own passage and 999 others, as CodeSearchNet has it."""
-_FEWEST = 200
-"""Languages with fewer held-out pairs are not reported."""
-_MOST = 5_000
-"""Held-out pairs of one language: enough for a standard error below .01."""
-_K1, _B = 1.2, 0.75
-_DENSE_SHARE = 0.5
+_SHARE = 0.75
+"""Of meaning in what is fused with BM25; only where there are no held-out pairs to fit it to."""
+_METHODS = ("untrained", "BM25", "teacher", "model", "model + BM25")
+_PART = 250
+"""Questions scored at once: a row of scores has as many columns as there are passages."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Quality:
-    """Mean reciprocal ranks of one question set."""
+    """The reciprocal rank of each question's answer, by method."""
 
-    questions: int
-    dense: float
-    untrained: float
-    bm25: float
-    fused: float
+    ranks: dict[str, list[float]]
+
+    def __len__(self) -> int:
+        return max(map(len, self.ranks.values()), default=0)
+
+    def mrr(self, method: str) -> float:
+        """Return the mean reciprocal rank."""
+        return float(np.mean(self.ranks[method]))
+
+    def recall(self, method: str) -> float:
+        """Return how many answers are among the first ten."""
+        return float(np.mean([rank >= 1 / TOP for rank in self.ranks[method]]))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the mean reciprocal ranks of a model and of its two baselines."""
-    parser = argparse.ArgumentParser(prog="python -m server.model.evaluate", description=main.__doc__)
+    """Print how good a model is; each table only where its data are given."""
+    parser = argparse.ArgumentParser(prog="sextant train --evaluate", description=main.__doc__)
     parser.add_argument("--model", type=Path, help="model folder (default: the base model)")
+    parser.add_argument("--pairs", type=Path, help="what server.model.corpus wrote; held-out repositories are used")
     parser.add_argument("--cosqa", type=Path, help="folder with cosqa-dev-500.json and cosqa-codes.json")
+    parser.add_argument("--repos", type=Path, help="JSON list of repositories with name, language, benchmark_root")
+    parser.add_argument("--annotations", type=Path, help="folder of NAME.json: questions and the files that answer")
+    parser.add_argument("--checkouts", type=Path, help="folder of NAME: the repositories' files")
     parser.add_argument(
-        "--pairs", type=Path, help="what server.model.corpus wrote; only held-out repositories are used"
+        "--teacher", type=Path, help="folder with model.safetensors and tokenizer.json (slow, needs torch)"
     )
+    parser.add_argument("--teacher-languages", default="python", help="held-out languages it answers, with commas")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     model = encoder.load(options.model)
-    found: dict[str, Quality] = {}
-    if options.cosqa:
-        found["CoSQA dev"] = cosqa(model, options.cosqa)
+    teacher = _teacher(options.teacher) if options.teacher else None
+    console = Console(width=110)
+    console.print(_speed(model))
+    share = _SHARE
     if options.pairs:
-        found |= held_out(model, options.pairs)
-    Console(width=100).print(_table(found))
+        held_out = benchmarks.held_out(options.pairs)
+        tasks = list(benchmarks.documentation(held_out))
+        share = fitted(model, tasks)
+        console.print(f"share of meaning that answers held-out questions best, for all fused figures: {share:.2f}")
+        taught = options.teacher_languages.split(",")
+        console.print(
+            _table("documentation → its unit among 999 others", measure(model, tasks, share, teacher, taught))
+        )
+        whole = benchmarks.among_all(held_out)
+        console.print(
+            _table(f"the same among all {len(held_out.records):,} held-out units", measure(model, [whole], share))
+        )
+        for title, alike in (
+            ("clone with renamed variables → original", benchmarks.clones(held_out)),
+            ("function → namesake in another repository", benchmarks.namesakes(held_out, across=False)),
+            ("function → namesake in another language", benchmarks.namesakes(held_out, across=True)),
+        ):
+            measured = measure(model, alike, share)
+            if measured:
+                console.print(_table(f"{title}, nameless, among 999 others", measured))
+    if options.cosqa:
+        task = benchmarks.cosqa(options.cosqa)
+        found = measure(model, [task], share, teacher, ["python"])
+        console.print(_table(f"CoSQA dev, {len(task.passages):,} codes", found))
+    if options.repos:
+        console.print(_ndcg(repositories.measure(model, options.repos, options.annotations, options.checkouts)))
     return 0
 
 
-def cosqa(model: BagEncoder, folder: Path) -> Quality:
-    """Measure web questions against all codes of the set."""
-    asked = json.loads((folder / "cosqa-dev-500.json").read_text(encoding="utf-8"))
-    codes = json.loads((folder / "cosqa-codes.json").read_text(encoding="utf-8"))
-    passages = [python_passage(code) for code in codes]
-    own = np.array([entry["code_index"] for entry in asked])
-    return measure(model, [entry["query"] for entry in asked], passages, own)
-
-
-def held_out(model: BagEncoder, folder: Path) -> dict[str, Quality]:
-    """Measure documentation against its undocumented code, by language and their mean."""
-    _, corpus = data.load(folder, only_held_out=True).split()
-    by_language: dict[str, list[Record]] = defaultdict(list)
-    for record in corpus.records:
-        if record.question:
-            by_language[record.language].append(record)
+def measure(
+    model: BagEncoder,
+    tasks: Iterable[Task],
+    share: float,
+    teacher: Encoder | None = None,
+    taught: Sequence[str] = (),
+) -> dict[str, Quality]:
+    """Rank the passages of tasks by every method; return the qualities by language. The teacher's first task counts."""
     found: dict[str, Quality] = {}
-    for language, records in sorted(by_language.items()):
-        if len(records) >= _FEWEST:
-            order = np.random.default_rng(0).permutation(len(records))[:_MOST]
-            rounds = _rounds([records[number] for number in order])
-            found[language] = _mean([_round(model, part) for part in rounds])
-    if found:
-        found["all languages"] = _mean(list(found.values()), weighted=False)
+    for task in tasks:
+        baseline, lexical = untrained(model, task.passages), Lexical(task.passages)
+        encoded = {"model": model.encode(task.passages), "untrained": baseline.encode(task.passages)}
+        encoders: dict[str, Encoder] = {"model": model, "untrained": baseline}
+        is_taught = task.languages[0] in taught and "teacher" not in found.get(task.languages[0], Quality({})).ranks
+        if teacher and is_taught:
+            encoders["teacher"], encoded["teacher"] = teacher, teacher.encode(task.passages)
+        for start in range(0, len(task.questions), _PART):
+            part = slice(start, start + _PART)
+            scores: dict[str, Scores] = {
+                method: asked(one, task.questions[part]) @ encoded[method].T for method, one in encoders.items()
+            }
+            scores["BM25"] = lexical.scores(task.questions[part])
+            scores["model + BM25"] = fused(scores["model"], scores["BM25"], share)
+            for method, one in scores.items():
+                ranks = reciprocal_ranks(one, task.own[part]).tolist()
+                for language, rank in zip(task.languages[part], ranks, strict=True):
+                    found.setdefault(language, Quality(defaultdict(list))).ranks[method].append(rank)
     return found
 
 
-def measure(
-    model: BagEncoder, questions: Sequence[str], passages: Sequence[Passage], own: npt.NDArray[np.int64]
-) -> Quality:
-    """Rank passages for questions; passage own[i] is the answer to question i."""
-    dense = cosines(model, questions, passages)
-    lexical = bm25(questions, passages)
-    return Quality(
-        len(questions),
-        dense=mrr(dense, own),
-        untrained=mrr(cosines(untrained(model, passages), questions, passages), own),
-        bm25=mrr(lexical, own),
-        fused=mrr(_DENSE_SHARE * _standard(dense) + (1 - _DENSE_SHARE) * _standard(lexical), own),
+def fitted(model: BagEncoder, tasks: Sequence[Task]) -> float:
+    """Return the share of meaning that answers the first pool of each language best."""
+    parts = defaultdict(list)
+    for task in {task.languages[0]: task for task in reversed(tasks)}.values():
+        scores = cosines(model, task.questions, task.passages), Lexical(task.passages).scores(task.questions)
+        parts[task.languages[0]].append((*scores, task.own))
+    return best_share(parts) if parts else _SHARE
+
+
+def _teacher(folder: Path) -> Encoder:
+    from server.model.distill import SentenceEncoder  # noqa: PLC0415  needs torch, and nothing else here does
+
+    return SentenceEncoder(folder)
+
+
+def _speed(model: BagEncoder) -> str:
+    """Say how fast the model loads and encodes real functions, those of this package."""
+    started = time.perf_counter()
+    encoder.load()
+    loaded = time.perf_counter() - started
+    passages = benchmarks.library_passages()
+    model.encode(passages[::10])
+    started, spent = time.perf_counter(), time.process_time()
+    model.encode(passages)
+    rate, busy = len(passages) / (time.perf_counter() - started), len(passages) / (time.process_time() - spent)
+    words = sum(len(" ".join(passage.fields()).split()) for passage in passages) / len(passages)
+    return (
+        f"base model loads in {loaded * 1000:.0f} ms; this one encodes {len(passages):,} functions, {rate:,.0f} a second"
+        f" ({busy:,.0f} a second of processor time), of {words:.0f} words each"
     )
 
 
-def mrr(scores: Scores, own: npt.NDArray[np.int64]) -> float:
-    """Return the mean reciprocal rank; whatever scores the same as the answer counts as before it."""
-    reached = scores[np.arange(len(own)), own]
-    return float((1.0 / (scores >= reached[:, None]).sum(axis=1)).mean())
+def _table(title: str, found: dict[str, Quality]) -> Table:
+    methods = [method for method in _METHODS if any(method in quality.ranks for quality in found.values())]
+    table = Table("", "number", *methods, title=f"{title}: MRR / recall@{TOP}")
+    for language, quality in found.items():
+        cells = [_cell(quality, method) if method in quality.ranks else "" for method in methods]
+        table.add_row(language, f"{len(quality):,}", *cells)
+    if len(found) > 1:
+        means = []
+        for method in methods:
+            known = [quality for quality in found.values() if method in quality.ranks]
+            mean, recall = (
+                float(np.mean([measured(method) for measured in column]))
+                for column in ([quality.mrr for quality in known], [quality.recall for quality in known])
+            )
+            means.append(f"{mean:.3f} / {recall:.2f}" + ("" if len(known) == len(found) else f" ({len(known)})"))
+        table.add_row(f"mean of {len(found)}", f"{sum(map(len, found.values())):,}", *means, style="bold")
+    return table
 
 
-def cosines(model: Encoder, questions: Sequence[str], passages: Sequence[Passage]) -> Scores:
-    """Return the cosine of every question with every passage."""
-    scores: Scores = np.stack([model.encode_query(question) for question in questions]) @ model.encode(passages).T
-    return scores
+def _cell(quality: Quality, method: str) -> str:
+    return f"{quality.mrr(method):.3f} / {quality.recall(method):.2f}"
 
 
-def untrained(model: BagEncoder, passages: Sequence[Passage]) -> BagEncoder:
-    """Return the honest baseline: the model's tokens with random rows, weighted by their rarity."""
-    vocabulary = model.vocabulary
-    bags = encoder.count(vocabulary, [enumerate(passage.fields()) for passage in passages])
-    holders = np.repeat(np.arange(len(passages)), np.diff(bags.starts))
-    frequency = np.bincount(np.unique(np.stack((holders, bags.tokens)), axis=1)[1], minlength=len(vocabulary))
-    rarity = np.log(1.0 + len(passages) / (1.0 + frequency))
-    rows = np.random.default_rng(0).standard_normal((len(vocabulary), model.dimensions))
-    fields = np.ones(len(FIELDS) + 1, dtype=np.float32)
-    return BagEncoder(vocabulary, Weights(rows.astype(np.float32), rarity.astype(np.float32), fields), "untrained")
-
-
-def bm25(questions: Sequence[str], passages: Sequence[Passage]) -> Scores:
-    """Return the BM25 score of every question with every passage, over subtokens of all fields."""
-    held = [Counter(tokens.subtokens(" ".join(passage.fields()))) for passage in passages]
-    lengths = np.array([sum(bag.values()) for bag in held], dtype=np.float64)
-    norms = _K1 * (1 - _B + _B * lengths / max(1.0, lengths.mean()))
-    postings: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for number, bag in enumerate(held):
-        for token, times in bag.items():
-            postings[token].append((number, times))
-    scores = np.zeros((len(questions), len(passages)))
-    for row, question in zip(scores, questions, strict=True):
-        for token in tokens.subtokens(question):
-            if token in postings:
-                places, times = np.array(postings[token]).T
-                rarity = np.log(1 + (len(passages) - len(places) + 0.5) / (len(places) + 0.5))
-                row[places] += rarity * times * (_K1 + 1) / (times + norms[places])
-    return scores
-
-
-def python_passage(code: str) -> Passage:
-    """Return the passage of the first unit of a Python text, or all of the text as a body."""
-    units = [unit for unit in extract(code.encode(), "python", "code.py") if unit.kind != Kind.MODULE]
-    return units[0].passage if units else Passage(body=code)
-
-
-def _rounds(records: list[Record]) -> list[list[Record]]:
-    """Cut records into whole rounds of candidates; a language with fewer has one smaller round."""
-    ends = range(_CANDIDATES, len(records) + 1, _CANDIDATES)
-    return [records[end - _CANDIDATES : end] for end in ends] or [records]
-
-
-def _round(model: BagEncoder, records: list[Record]) -> Quality:
-    passages = [Passage(record.name, record.container, record.signature, "", record.body) for record in records]
-    return measure(model, [record.question for record in records], passages, np.arange(len(records)))
-
-
-def _mean(parts: list[Quality], weighted: bool = True) -> Quality:
-    weights = [part.questions if weighted else 1 for part in parts]
-    columns = ([getattr(part, name) for part in parts] for name in ("dense", "untrained", "bm25", "fused"))
-    return Quality(
-        sum(part.questions for part in parts), *(float(np.average(column, weights=weights)) for column in columns)
-    )
-
-
-def _standard(scores: Scores) -> Scores:
-    """Return each question's scores with mean 0 and deviation 1, so that two kinds can be added."""
-    spread = scores.std(axis=1, keepdims=True)
-    standard: Scores = (scores - scores.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)
-    return standard
-
-
-def _table(found: dict[str, Quality]) -> Table:
-    table = Table("questions of", "number", "untrained", "BM25", "model", "model + BM25", title="mean reciprocal rank")
-    for name, quality in found.items():
-        ranks = (quality.untrained, quality.bm25, quality.dense, quality.fused)
-        table.add_row(name, str(quality.questions), *(f"{rank:.3f}" for rank in ranks))
+def _ndcg(found: dict[str, dict[str, list[float]]]) -> Table:
+    columns = list(next(iter(found.values()), {}))
+    table = Table("", *columns, title=f"NDCG@{TOP} over files, mean of repositories")
+    for language, values in sorted(found.items()):
+        table.add_row(language, *(f"{np.mean(values[column]):.3f}" for column in columns))
+    means = [np.mean([np.mean(values[column]) for values in found.values()]) for column in columns]
+    table.add_row(f"mean of {len(found)}", *(f"{mean:.3f}" for mean in means), style="bold")
     return table
 
 

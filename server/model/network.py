@@ -67,11 +67,13 @@ class BagNetwork(nn.Module):
 def pair_loss(questions: Tensor, passages: Tensor, scale: Tensor) -> Tensor:
     """Score how badly each question finds its own passage among the batch's, and each passage its question.
 
-    questions, passages: (n, dimensions) unit rows; scale: logarithm of the inverse temperature.
+    questions: (n, dimensions) unit rows; passages: (n + wrong ones, dimensions); scale: logarithm of the inverse
+    temperature.
     """
     logits = questions @ passages.T * scale.exp().clamp(max=100.0)
     own = torch.arange(len(logits), device=logits.device)
-    return (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
+    back = logits[:, : len(questions)].T
+    return (functional.cross_entropy(logits, own) + functional.cross_entropy(back, own)) / 2
 
 
 def teacher_loss(vectors: Tensor, teacher: Tensor, projection: Tensor, sharpness: float) -> Tensor:

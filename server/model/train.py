@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from server.model import data, encoder
+from server.model import data, encoder, negatives
 from server.model.data import Corpus, Counted
 from server.model.encoder import Weights
 from server.model.lessons import Lessons
@@ -27,6 +27,9 @@ from server.model.vocabulary import Vocabulary
 from server.types import FIELDS
 
 _log = logging.getLogger(__name__)
+
+Chart = Callable[[str, float, int], None]
+"""Takes the name of a curve, a value, and how many batches were done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,12 @@ class Settings:
     temperature: float = 0.1
     names: float = 0.3
     """Share of batches that ask for a unit by its name, which is then masked in the unit."""
+    others: float = 0.1
+    """Share of batches that ask by what commits and tests say."""
+    smoothing: float = 0.7
+    """A language with n questions is asked for n ** smoothing times as often as one with a single question."""
+    hard: float = 0.0
+    """Hard negatives beside a batch of documentation, for each of its questions: from BM25 and the model in turns."""
     name_dropout: float = 0.2
     """Share of documented units whose name is masked, so that the model does not live on the overlap of names."""
     documentation_dropout: float = 0.5
@@ -62,16 +71,22 @@ _BOLD = 10.0
 """How much faster importance, fields and scale are learned: they are logarithms, not components of unit rows."""
 _WARMUP = 0.05
 """Share of the run in which the rate rises."""
+_DOCUMENTATION, _NAME, _OTHER = range(3)
+"""Who asks."""
 _EVERY = 10.0
 """Seconds between progress lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One batch: its records, how they are asked for, and what is kept from the passage."""
+    """One batch: who asks, which records answer, and what is kept from their passages."""
 
+    source: int
+    """_DOCUMENTATION, _NAME or _OTHER"""
+    asked: npt.NDArray[np.int64]
+    """(n,) places in the source"""
     rows: npt.NDArray[np.int64]
-    by_name: bool
+    """(n + hard,) records: first the answers, then the wrong ones that look right"""
     masked: npt.NDArray[np.bool_]
     undocumented: npt.NDArray[np.bool_]
 
@@ -84,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="the model folder; checkpoints go beside it")
     parser.add_argument("--teacher", type=Path, help="what server.model.distill wrote")
     parser.add_argument("--exclude", type=Path, help="JSON list of Python functions that must not be trained on")
+    parser.add_argument("--tensorboard", type=Path, help="folder for TensorBoard's logs (needs tensorboard)")
     parser.add_argument("--words", type=Path, help="vocabulary file to use (default: learn one of --vocabulary tokens)")
     for name, value in asdict(defaults).items():
         flag = {"teacher": "--teacher-weight"}.get(name, f"--{name.replace('_', '-')}")
@@ -94,7 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     excluded = data.excluded(options.exclude) if options.exclude else data.Excluded()
     corpus, _ = data.load(options.pairs, excluded).split()
     vocabulary = Vocabulary.parse(options.words.read_bytes()) if options.words else None
-    run(settings, corpus, options.out, options.teacher, vocabulary)
+    chart = _chart(options.tensorboard) if options.tensorboard else lambda name, value, step: None
+    run(settings, corpus, options.out, options.teacher, vocabulary, chart=chart)
     return 0
 
 
@@ -105,6 +122,7 @@ def run(
     teacher: Path | None = None,
     vocabulary: Vocabulary | None = None,
     after_epoch: Callable[[int], None] = lambda _: None,
+    chart: Chart = lambda name, value, step: None,
 ) -> list[float]:
     """Train on all of a corpus, write the model folder, and return the mean loss of every epoch.
 
@@ -121,7 +139,7 @@ def run(
     optimizer = _optimizer(settings, network)
     losses = _resume(checkpoint, settings, network, optimizer)
     for epoch in range(len(losses), settings.epochs):
-        losses.append(_epoch(settings, epoch, counted, lessons, network, optimizer))
+        losses.append(_epoch(settings, epoch, counted, lessons, network, optimizer, chart))
         _log.info("epoch %d of %d: loss %.4f", epoch + 1, settings.epochs, losses[-1])
         _save(checkpoint, settings, network, optimizer, losses)
         after_epoch(len(losses))
@@ -143,21 +161,47 @@ def start(settings: Settings, vocabulary: Vocabulary, counted: Counted, lessons:
     return Weights(rows, (_RARITY / (_RARITY + share)).astype(np.float32), fields)
 
 
-def steps(settings: Settings, epoch: int, counted: Counted) -> Iterator[Step]:
-    """Yield an epoch's batches; the same for the same settings, epoch and data."""
+def steps(
+    settings: Settings, epoch: int, counted: Counted, wrong: npt.NDArray[np.int64] | None = None
+) -> Iterator[Step]:
+    """Yield an epoch's batches; the same for the same settings, epoch and data.
+
+    wrong: for each record another that looks right to its documentation, -1 where none is known.
+    """
     random = np.random.default_rng((settings.seed, epoch))
-    named = np.flatnonzero(np.diff(counted.names.starts))
-    share = round(len(counted.asked) * settings.names / (1 - settings.names))
-    named = random.permutation(named)[:share]
-    whole = [(rows, False) for rows in data.batches(counted.languages, counted.asked, settings.batch, random)]
-    whole += [(rows, True) for rows in data.batches(counted.languages, named, settings.batch, random)]
+    everything = len(counted.asked) / (1 - settings.names - settings.others)
+    about = np.arange(len(counted.about))
+    whole: list[tuple[int, npt.NDArray[np.int64]]] = []
+    for source, asked, answers, share in (
+        (_DOCUMENTATION, counted.asked, None, 1.0),
+        (_NAME, counted.named, None, settings.names * everything / max(1, len(counted.named))),
+        (_OTHER, about, counted.about, settings.others * everything / max(1, len(about))),
+    ):
+        languages = counted.languages if answers is None else counted.languages[answers]
+        drawn = data.sampled(languages, random.permutation(asked), settings.smoothing, random)
+        drawn = random.permutation(drawn)[: round(min(1.0, share) * len(asked))]
+        whole += [(source, batch) for batch in data.batches(languages, drawn, settings.batch, random)]
     for number in random.permutation(len(whole)):
-        rows, by_name = whole[number]
-        masked = np.full(len(rows), True) if by_name else random.random(len(rows)) < settings.name_dropout
-        undocumented = (
-            random.random(len(rows)) < settings.documentation_dropout if by_name else np.full(len(rows), True)
-        )
-        yield Step(rows, by_name, masked, undocumented)
+        source, asked = whole[number]
+        rows = counted.about[asked] if source == _OTHER else asked
+        if wrong is not None and source == _DOCUMENTATION:
+            known = random.permutation(wrong[rows][wrong[rows] >= 0])
+            rows = np.concatenate((rows, known[: round(settings.hard * len(rows))]))
+        masked = np.full(len(rows), True) if source == _NAME else random.random(len(rows)) < settings.name_dropout
+        undocumented = np.full(len(rows), True)
+        if source != _DOCUMENTATION:
+            undocumented = random.random(len(rows)) < settings.documentation_dropout
+        yield Step(source, asked, rows, masked, undocumented)
+
+
+def _wrong(settings: Settings, epoch: int, counted: Counted, network: BagNetwork) -> npt.NDArray[np.int64] | None:
+    """Find an epoch's hard negatives: by words first, which needs no training, then by the model in turns."""
+    if not settings.hard:
+        return None
+    random = np.random.default_rng((settings.seed, epoch, 1))
+    if epoch % 2:
+        return negatives.by_model(network, counted, counted.asked, random)
+    return negatives.by_words(counted, counted.asked, random)
 
 
 def _epoch(
@@ -167,8 +211,9 @@ def _epoch(
     lessons: Lessons | None,
     network: BagNetwork,
     optimizer: torch.optim.Optimizer,
+    chart: Chart,
 ) -> float:
-    plan = list(steps(settings, epoch, counted))
+    plan = list(steps(settings, epoch, counted, _wrong(settings, epoch, counted, network)))
     total, started, reported = 0.0, time.monotonic(), time.monotonic()
     for number, step in enumerate(plan):
         _set_rate(settings, optimizer, (epoch + number / len(plan)) / settings.epochs)
@@ -178,7 +223,7 @@ def _epoch(
         optimizer.step()
         total += loss.item()
         now = time.monotonic()
-        if now - reported >= _EVERY:
+        if now - reported >= _EVERY or number + 1 == len(plan):
             reported = now
             rate = (number + 1) / (now - started)
             left = (len(plan) - number - 1 + len(plan) * (settings.epochs - epoch - 1)) / rate
@@ -186,18 +231,31 @@ def _epoch(
             _log.info(
                 "batch %d of %d: loss %.4f, %.0f pairs a second, %.0f s left", number + 1, len(plan), mean, speed, left
             )
+            chart("loss", mean, epoch * len(plan) + number + 1)
+            chart("pairs a second", speed, epoch * len(plan) + number + 1)
     return total / max(1, len(plan))
 
 
+def _chart(folder: Path) -> Chart:
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  an option
+    except ImportError:
+        raise SystemExit("sextant: --tensorboard needs tensorboard; install it with: pip install tensorboard") from None
+    return SummaryWriter(folder).add_scalar
+
+
 def _loss(settings: Settings, step: Step, counted: Counted, lessons: Lessons | None, network: BagNetwork) -> Tensor:
-    asked = data.take(counted.names if step.by_name else counted.questions, step.rows)
+    source = (counted.questions, counted.names, counted.others)[step.source]
+    asked = data.take(source, step.asked)
     answers = data.take(counted.passages, step.rows + step.masked * len(counted), step.undocumented)
     # One pass for both: the gradient of the table is large, and this way it is built once.
     vectors = network(Batch.of(data.joined(asked, answers), network.rows.device))
-    loss = pair_loss(vectors[: len(step.rows)], vectors[len(step.rows) :], network.scale)
+    loss = pair_loss(vectors[: len(step.asked)], vectors[len(step.asked) :], network.scale)
     if lessons is None or not settings.teacher:
         return loss
-    of_questions = (lessons.names if step.by_name else lessons.questions)[step.rows]
+    none = np.full(len(step.asked), -1)
+    # What commits and tests say was not shown to the teacher.
+    of_questions = none if step.source == _OTHER else (lessons.questions, lessons.names)[step.source][step.asked]
     of_codes = np.where(step.masked | ~step.undocumented, -1, lessons.codes[step.rows])
     known = np.concatenate((of_questions, of_codes))
     wanted = np.flatnonzero(known >= 0)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ import pytest
 import torch
 
 from server.index.extract import extract
-from server.model import corpus, data, encoder, evaluate, prose, train
+from server.model import asked, benchmarks, clones, corpus, data, encoder, measures, negatives, prose, train
 from server.model.encoder import QUERY, BagEncoder, ModelError
 from server.model.network import BagNetwork, Batch
+from server.model.snapshots import Change
 from server.types import Kind, Passage
 
 SERVER = Path(__file__).parents[2] / "server"
@@ -139,13 +141,109 @@ def test_documentation_in_own_words_is_found(base: BagEncoder, passages: list[Pa
     bare = [Passage(one.name, one.container, one.signature, "", one.body) for one in known]
     questions = [prose.question(passage.documentation) for passage in known]
     own = np.arange(len(known))
-    found = evaluate.mrr(evaluate.cosines(base, questions, bare), own)
-    assert found > 1.2 * evaluate.mrr(evaluate.cosines(evaluate.untrained(base, bare), questions, bare), own)
+    found = measures.mrr(measures.cosines(base, questions, bare), own)
+    assert found > 1.2 * measures.mrr(measures.cosines(measures.untrained(base, bare), questions, bare), own)
 
 
 def test_ties_count_against_the_answer() -> None:
-    assert evaluate.mrr(np.zeros((2, 4)), np.array([0, 1])) == 0.25
-    assert evaluate.mrr(np.eye(3), np.arange(3)) == 1.0
+    assert measures.mrr(np.zeros((2, 4)), np.array([0, 1])) == 0.25
+    assert measures.mrr(np.eye(3), np.arange(3)) == 1.0
+
+
+def test_pools_have_one_size_whatever_the_number_of_questions(passages: list[Passage]) -> None:
+    records = [
+        corpus.Record("python", 12, f"f{n}", "", f"def f{n}()", "", "", f"body {n}", str(n)) for n in range(1500)
+    ]
+    records = [replace(one, question=f"what {one.name} does") if n % 4 == 0 else one for n, one in enumerate(records)]
+    tasks = list(benchmarks.documentation(data.Corpus(records, ["a/b"] * len(records))))
+    assert sum(len(task.questions) for task in tasks) == 375
+    for task in tasks:
+        assert len(task.passages) == benchmarks.CANDIDATES == len({one.name for one in task.passages})
+        for question, own in zip(task.questions, task.own.tolist(), strict=True):
+            assert question == f"what {task.passages[own].name} does"
+
+
+def test_training_and_serving_cut_texts_alike(base: BagEncoder, pairs: data.Corpus) -> None:
+    """What the trainer counts and the network makes of it is what the server encodes."""
+    counted = data.counted(pairs, base.vocabulary)
+    network = BagNetwork(base.weights, 0.1)
+    with torch.no_grad():
+        asked = network(Batch.of(counted.questions, torch.device("cpu"))).numpy()
+        answers = network(Batch.of(counted.passages, torch.device("cpu"))).numpy()
+    for number, record in enumerate(pairs.records):
+        if record.question:
+            assert np.abs(base.encode_query(record.question) - asked[number]).max() < 1e-3
+    served = base.encode([data.passage(record) for record in pairs.records])
+    assert np.abs(served - answers[: len(served)]).max() < 1e-3  # as far as float16 goes
+
+
+def test_hard_negatives_are_other_records_of_the_language(pairs: data.Corpus) -> None:
+    vocabulary = encoder.load().vocabulary
+    counted = data.counted(pairs, vocabulary)
+    network = BagNetwork(encoder.load().weights, 0.1)
+    for found in (
+        negatives.by_words(counted, counted.asked, np.random.default_rng(0)),
+        negatives.by_model(network, counted, counted.asked, np.random.default_rng(0)),
+    ):
+        assert set(np.flatnonzero(found >= 0)) == set(counted.asked.tolist())
+        assert (found[counted.asked] != counted.asked).all()
+    settings = train.Settings(batch=16, hard=0.5)
+    for step in train.steps(settings, 0, counted, found):
+        assert len(step.rows) <= 1.5 * len(step.asked) and len(step.masked) == len(step.rows)
+    assert any(len(step.rows) > len(step.asked) for step in train.steps(settings, 0, counted, found))
+
+
+def test_rare_languages_are_drawn_more_often() -> None:
+    languages = np.array([0] * 900 + [1] * 100, dtype=np.int32)
+    rows, random = np.arange(1000), np.random.default_rng(0)
+    assert sorted(data.sampled(languages, rows, 1.0, random)) == list(range(1000))
+    drawn = data.sampled(languages, rows, 0.5, random)
+    assert len(drawn) == 1000 and np.bincount(languages[drawn]).tolist() == [750, 250]
+    assert np.bincount(drawn, minlength=1000)[900:].min() >= 2
+
+
+def test_commits_ask_for_the_units_that_still_have_their_lines() -> None:
+    units = [
+        ("a.py", "def parse(text):\n    return tokenizer.read(text, strict=True)"),
+        ("a.py", "def other():\n    return something_else_entirely()"),
+    ]
+    added = {"a.py": ["return tokenizer.read(text, strict=True)"]}
+    said = [
+        ("Ann", "parser: refuse input with unknown tokens (#12)", added),
+        ("Ann", "fix typo in parser of all tokens", added),
+        ("renovate[bot]", "refuse the input of a parser", added),
+        ("Ann", "refuse lines that nobody has any more", {"a.py": ["return gone_from_the_file()"]}),
+        ("Ann", "change everything in all of the files", {f"{n}.py": ["x"] for n in range(9)} | added),
+    ]
+    found = list(asked.by_commits([Change(*one) for one in said], [*units, *((f"{n}.py", "pass") for n in range(9))]))
+    assert found == [(0, "refuse input with unknown tokens")]
+
+
+def test_tests_ask_for_the_one_unit_that_they_name_and_call() -> None:
+    units = [
+        ("parse_url", "return urlsplit(text)", False),
+        ("parse", "return tree", False),
+        ("test_parse_url_without_scheme", "assert parse_url('x').scheme == ''", True),
+        ("test_parse_date_with_zone", "assert read('x')", True),
+        ("test_parse_url", "assert parse_url('x')", True),
+    ]
+    assert list(asked.by_tests(units)) == [(0, "parse url without scheme")]
+
+
+@pytest.mark.parametrize(
+    ("language", "signature", "body", "expected"),
+    [
+        ("python", "def add(first, second):", "    total = first + second\n    return total", "v0 + v1"),
+        ("javascript", "function add(first, second)", "{ const sum = first + second; return sum; }", "v0 + v1"),
+        ("go", "func add(first int, second int) int", "{ sum := first + second; return sum }", "v0 + v1"),
+        ("python", "def run():", "    execute(everything)", ""),
+    ],
+)
+def test_clones_keep_all_but_variables(language: str, signature: str, body: str, expected: str) -> None:
+    clone = clones.renamed(signature, body, language)
+    assert expected in clone and bool(expected) == bool(clone)
+    if clone:
+        assert "add(" in clone and "first" not in clone and "second" not in clone
 
 
 def damaged_copy(folder: Path, file: str, data: bytes) -> Path:
@@ -271,6 +369,10 @@ def test_corpus_is_cut_from_a_git_snapshot(tmp_path: Path) -> None:
     git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b.c"]
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
         subprocess.run([*git, *command], check=True, capture_output=True)
+    (folder / "vocabulary.py").write_bytes(
+        code + b"\n\ndef first_letters(words):\n    return [w[0] for w in words if w]\n"
+    )
+    subprocess.run([*git, "commit", "-qam", "Add the first letters of words"], check=True, capture_output=True)
     head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
     listed = [{"repository": "someone/thing", "commit": head, "licence": "MIT", "language": "python"}]
     (tmp_path / "manifest.json").write_text(json.dumps(listed))
@@ -281,5 +383,8 @@ def test_corpus_is_cut_from_a_git_snapshot(tmp_path: Path) -> None:
     expected = [
         unit.passage.name for unit in extract(code, "python", "vocabulary.py") if unit.kind not in {Kind.MODULE}
     ]
-    assert {record.name for record in found} <= set(expected) and len(found) == len({record.body for record in found})
+    assert [record.asked for record in found if record.name == "first_letters"] == [("Add the first letters of words",)]
+    assert {record.name for record in found} <= {*expected, "first_letters"} and len(found) == len(
+        {record.body for record in found}
+    )
     assert "Return the token ids of one identifier or word" in {record.question for record in found}

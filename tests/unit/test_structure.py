@@ -20,9 +20,10 @@ RANKS = (
     {"server.background"},
     {"server.engine", "server.jobs"},
     {"server.reindex"},
+    {"server.doctor"},
     {"server.report"},
-    {"server.bulk", "server.doctor"},
-    {"server.lsp", "server.commands"},
+    {"server.bulk"},
+    {"server.lsp", "server.commands", "server.model.evaluate", "server.model.ranker", "server.model.repositories"},
     {"server.__main__"},
 )
 """From the bottom up; a module imports only from its own rank and below."""
@@ -30,12 +31,17 @@ ONLY_IN = {
     "pygls": ("server/lsp/",),
     "lsprotocol": ("server/lsp/",),
     "annoy": ("server/index/generation.py",),
-    "tree_sitter": ("server/index/extract.py", "server/index/languages.py", "server/index/strip.py"),
+    "tree_sitter": (
+        "server/index/extract.py",
+        "server/index/languages.py",
+        "server/index/strip.py",
+        "server/model/clones.py",
+    ),
     "torch": (
         "server/model/network.py",
         "server/model/train.py",
         "server/model/distill.py",
-        "server/model/evaluate.py",
+        "server/model/negatives.py",
         "server/model/transformer.py",
     ),
     "watchdog": ("server/index/watch.py",),
@@ -44,11 +50,10 @@ ONLY_IN = {
     "pickle": (),
 }
 UPWARD = {
+    ("server.model.benchmarks", "server.index"),
+    ("server.model.clones", "server.index"),
     ("server.model.corpus", "server.index"),
-    ("server.model.evaluate", "server.index"),
-    ("server.model.ranker", "server.index"),
-    ("server.model.ranker", "server.engine"),
-    ("server.model.ranker", "server.snapshot"),
+    ("server.model.measures", "server.index"),
 }
 """Training reads units as the index cuts them; nothing that serves does."""
 
