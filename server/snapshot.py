@@ -264,7 +264,9 @@ class Snapshot:
         own = self.encoder.explain(asked, segment.vectors[scored.row])
         words = terms.shares(self.ranker().fields, scored.layer, scored.row)
         text = self.text(scored.layer.folder, scored.path)
-        return reasons.why(round(scored.similarity, 6), round(scored.lexical, 6), own, words, text, *segment.row_spans(scored.row))
+        return reasons.why(
+            round(scored.similarity, 6), round(scored.lexical, 6), own, words, text, *segment.row_spans(scored.row)
+        )
 
     def _result(
         self, best: Sequence[Scored], asked: tuple[str | Passage, Vectors, Terms] | None, is_guess: bool

@@ -37,7 +37,7 @@ class Scored:
     def path(self) -> str:
         """Return the path of its file."""
         segment = self.layer.segment
-        return segment.paths[segment.file_of[self.row]]
+        return segment.paths[int(segment.file_of[self.row])]
 
 
 def ordered(found: Candidates, scores: Column) -> list[Scored]:
