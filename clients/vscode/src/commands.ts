@@ -40,7 +40,7 @@ export async function order(server: Server, kind: protocol.JobFinished["kind"]):
     if (!(await server.ready())) {
         return;
     }
-    const address = vscode.workspace.getConfiguration("sextant").get("cluster.address", "").trim();
+    const address = vscode.workspace.getConfiguration("sextant").get("clusterAddress", "").trim();
     const cluster = { label: "$(server-environment) Cluster", description: address, detail: "In your Ray cluster", on: address };
     const places = [
         { label: "$(vm) Here", detail: "In the server's own process, in the background", on: "inline" },
@@ -53,10 +53,10 @@ export async function order(server: Server, kind: protocol.JobFinished["kind"]):
     const folder = place && folders.length > 1 ? await vscode.window.showWorkspaceFolderPick() : folders[0];
     if (place && folder) {
         const params: protocol.TuneParams = { folder: folder.uri.toString(), on: place.on };
-        const request: Promise<protocol.ReindexResult> =
+        const request =
             kind === "tune"
                 ? server.request(protocol.TUNE, params)
-                : server.request(protocol.REINDEX, { ...params, scope: "all" } satisfies protocol.ReindexParams);
+                : server.request(protocol.REINDEX, { ...params, scope: "all" });
         await request.catch((error: unknown) => vscode.window.showErrorMessage(`Sextant: ${messageOf(error)}`));
     }
 }
