@@ -9,6 +9,7 @@ import { install } from "./install";
 import * as protocol from "./protocol";
 
 const RESTARTS = 4;
+const NEVER = new vscode.CancellationTokenSource().token;
 
 /** `idle`: there is no folder to search. `missing`: no command was found. `failed`: it does not run. */
 export type Phase = { name: "idle" | "starting" | "running" } | { name: "missing" | "failed"; reason: string };
@@ -91,7 +92,7 @@ export class Server {
     async request<P extends object | undefined, R>(
         type: { method: string } & (lsp.RequestType<P, R, void> | lsp.RequestType0<R, void>),
         params?: P,
-        token?: vscode.CancellationToken,
+        token: vscode.CancellationToken = NEVER,
         onPartial?: (partial: R) => void,
     ): Promise<R> {
         if (!this.client || this.phase.name !== "running") {
