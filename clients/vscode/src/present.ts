@@ -57,10 +57,10 @@ export function markdown(title: string, hits: readonly Hit[]): string {
     return [`## ${title}`, "", ...lines, ""].join("\n");
 }
 
-/** Return a text without the indentation that its lines share; the first may begin in the middle of one. */
-export function dedent(text: string): string {
-    const [first = "", ...rest] = text.split(/\r?\n/);
-    const indents = rest.filter((line) => line.trim()).map((line) => line.search(/\S/));
-    const common = indents.length ? Math.min(...indents) : 0;
-    return [first.trimStart(), ...rest.map((line) => line.slice(common))].join("\n");
+/** Return the text of a range from the beginning of its first line, without the indentation that all lines share. */
+export function snippet(document: vscode.TextDocument, range: vscode.Range): string {
+    const before = document.lineAt(range.start).text.slice(0, range.start.character);
+    const lines = `${before.trim() ? "" : before}${document.getText(range)}`.split(/\r?\n/);
+    const common = Math.min(...lines.filter((line) => line.trim()).map((line) => line.search(/\S/)));
+    return lines.map((line) => line.slice(common)).join("\n");
 }
