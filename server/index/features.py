@@ -210,7 +210,7 @@ def roles(found: Candidates) -> npt.NDArray[np.bool_]:
     paths = [layer.segment.paths for layer in found.layers]
     files = found.gather([layer.segment.file_of for layer in found.layers])
     places = zip(found.layer_of.tolist(), files.tolist(), strict=True)
-    classes = (
+    classes: npt.NDArray[np.bool_] = (
         np.array([flags.path_class(paths[layer][file]) for layer, file in places], dtype=np.bool_).reshape(-1, 4).T
     )
     classes[0] |= (found.gather([layer.segment.flags for layer in found.layers]) & flags.TEST) > 0
