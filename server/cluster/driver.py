@@ -147,7 +147,7 @@ class Connection:
             OPENBLAS_NUM_THREADS="1",
             PYTHONPATH=os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH")))),
         )
-        if self._is_local or address_of(self._job.on)[0] in ("127.0.0.1", "localhost"):
+        if self._is_local or _is_on_loopback(*address_of(self._job.on)):
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # listen on the loopback interface only
         if self._is_local:
             token = Path(self._job.scratch, "token")
@@ -331,6 +331,21 @@ def probe(host: str, port: int) -> None:
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         raise ClusterError(f"nothing answers at {host}:{port} ({reason}); is the cluster up?") from error
+
+
+def _is_on_loopback(host: str, port: int) -> bool:
+    """Tell whether a cluster is to be found on the loopback interface alone; Ray replaces that by the real one."""
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, contextlib.suppress(OSError):
+        one.connect(("192.0.2.1", 9))  # sends nothing; tells which address we would have
+        own = one.getsockname()[0]
+        try:
+            probe(own, port)
+        except ClusterError:
+            return True
+        return False
+    return True
 
 
 def _ray() -> Any:
