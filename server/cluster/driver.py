@@ -27,6 +27,10 @@ _PROBE_SECONDS = 3.0
 """For a TCP connection: Ray itself would try a dead address for two minutes."""
 _CONNECT_SECONDS = 45.0
 """For Ray's own greeting once something listens."""
+_FRAME_BYTES, _SETTINGS = 9, 4
+"""The head of an HTTP/2 frame, and the kind of the first one."""
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0])
+"""How HTTP/2 begins, which Ray's servers speak (gRPC); a head that hangs accepts connections, but does not answer."""
 _COMPLAINTS = 3
 """Ray tries to greet about once a second; a cluster answers the first time."""
 _NODES_SECONDS = 30.0
@@ -325,12 +329,19 @@ def address_of(text: str) -> tuple[str, int]:
 
 
 def probe(host: str, port: int) -> None:
-    """Raise ClusterError unless something listens there."""
+    """Raise ClusterError unless somebody there greets as Ray's servers do, within a few seconds."""
     try:
-        socket.create_connection((host, port), _PROBE_SECONDS).close()
+        with socket.create_connection((host, port), _PROBE_SECONDS) as one:
+            if os.environ.get("RAY_USE_TLS", "0") != "0":
+                return  # what listens there would have to be greeted with a certificate
+            one.settimeout(_PROBE_SECONDS)
+            one.sendall(_GREETING)
+            answer = one.recv(_FRAME_BYTES, socket.MSG_WAITALL)
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         raise ClusterError(f"nothing answers at {host}:{port} ({reason}); is the cluster up?") from error
+    if len(answer) < _FRAME_BYTES or answer[3] != _SETTINGS:
+        raise ClusterError(f"what answers at {host}:{port} is no Ray cluster; is the port right?")
 
 
 def _is_on_loopback(host: str, port: int) -> bool:
