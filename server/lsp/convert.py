@@ -390,4 +390,5 @@ def _folder_status(folder: ours.FolderStatus, uri: str) -> protocol.FolderStatus
         skipped_files=sum(folder.skipped.values()),
         languages=dict(folder.languages),
         message=folder.message,
+        encoded_units=folder.encoded,
     )

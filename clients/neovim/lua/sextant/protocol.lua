@@ -107,6 +107,7 @@
 ---@field skippedFiles integer
 ---@field languages table<string, integer>
 ---@field message? string
+---@field encodedUnits? integer
 
 --- The answer to sextant/indexStatus.
 ---@class sextant.IndexStatus
