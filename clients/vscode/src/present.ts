@@ -1,7 +1,7 @@
 // How hits look: icons, bars, places, words.
 import * as vscode from "vscode";
 
-import type { Hit, Term } from "./protocol";
+import type { Hit, SearchResult, Term } from "./protocol";
 
 const BLOCKS = 5;
 const NOTABLE = 0.15; // of the heaviest word's weight
@@ -20,8 +20,10 @@ export function iconOf(hit: Hit): string {
     return `symbol-${kind.replace(/(?<=[a-z])(?=[A-Z])/g, "-").toLowerCase()}`;
 }
 
-export function bar(score: number): string {
-    const full = Math.round(Math.min(1, Math.max(0, score)) * BLOCKS);
+/** Return a hit's score as a bar. It is full for the best hit, unless nothing matches well. */
+export function bar(hit: Hit, { hits, lowConfidence }: SearchResult): string {
+    const most = lowConfidence ? 1 : (hits[0]?.score ?? 0) || 1;
+    const full = Math.round(Math.min(1, Math.max(0, hit.score / most)) * BLOCKS);
     return "▰".repeat(full) + "▱".repeat(BLOCKS - full);
 }
 

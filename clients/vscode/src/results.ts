@@ -149,7 +149,8 @@ export class Results implements vscode.TreeDataProvider<Node> {
         const icon = iconOf(hit);
         const state = vscode.TreeItemCollapsibleState[hit.why ? "Collapsed" : "None"];
         const item = new vscode.TreeItem({ label: hit.name, highlights: wordsIn(hit.name, hit) }, state);
-        item.description = [bar(hit.score), hit.containerName, summary(hit)].filter(Boolean).join("  ");
+        const score = this.listing && bar(hit, this.listing.result);
+        item.description = [score, hit.containerName, summary(hit)].filter(Boolean).join("  ");
         item.iconPath = new vscode.ThemeIcon(icon, new vscode.ThemeColor(`symbolIcon.${icon.slice(7)}Foreground`));
         const tooltip = new vscode.MarkdownString().appendCodeblock(hit.signature ?? hit.name, hit.languageId);
         item.tooltip = tooltip.appendText(`${hit.detail ?? ""}\n\n${placeOf(hit)} · score ${hit.score.toFixed(2)}`);

@@ -148,7 +148,7 @@ export class Search {
         const items = result.hits.map((hit) => ({
             label: `$(${iconOf(hit)}) ${hit.name}`,
             description: [hit.containerName, placeOf(hit)].filter(Boolean).join(" · "),
-            detail: `${bar(hit.score)} ${hit.score.toFixed(2)}  ${summary(hit)}`,
+            detail: `${bar(hit, result)} ${hit.score.toFixed(2)}  ${summary(hit)}`,
             buttons: [ASIDE],
             alwaysShow: true,
             hit,
