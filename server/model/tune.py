@@ -22,10 +22,10 @@ from server.model.corpus import Record, records
 from server.model.corpus import Settings as Cut
 from server.model.data import Corpus
 from server.model.encoder import BagEncoder, Weights
-from server.model.evaluate import cosines, ranks
+from server.model.measures import cosines, reciprocal_ranks
 from server.model.network import BagNetwork, Batch, pair_loss
 from server.model.vocabulary import Vocabulary
-from server.types import CancelToken, Passage
+from server.types import CancelToken
 
 _log = logging.getLogger(__name__)
 
@@ -71,9 +71,10 @@ class TooLittle(Exception):
 
 _HELD_OUT = 5
 """One file in so many is held out, by a hash of its path."""
-_LEAST_PAIRS = 200
-"""Documented units without which neither training nor the test of it says anything."""
-_LEAST_HELD_OUT = 50
+_LEAST_PAIRS = 150
+"""Documented functions without which training learns nothing."""
+_LEAST_HELD_OUT = 40
+"""Documented functions in held-out files without which the test of it says nothing."""
 _POOL = 1_000
 """Units that a held-out question chooses from; all of them where there are fewer."""
 _MOST_QUESTIONS = 1_000
@@ -85,7 +86,7 @@ _RESAMPLES = 2_000
 _CONFIDENCE = 0.05
 _WORD_UNITS = 3
 """Units that a word stands in before it gets a row of its own."""
-_GENERAL_UNITS = 6_000
+_GENERAL_UNITS = 4_000
 _SPEED = {"rows": 1.0, "importance": 5.0, "fields": 0.0, "scale": 5.0}
 """Relative learning rates. The fields keep what the base model learned from more code than one workspace has."""
 
@@ -111,8 +112,8 @@ def tune(
     held_asked = sum(bool(record.question) for record in held.records)
     if asked < _LEAST_PAIRS or held_asked < _LEAST_HELD_OUT:
         raise TooLittle(
-            f"{root} has {asked + held_asked} documented functions; tuning needs about "
-            f"{_LEAST_PAIRS + _LEAST_HELD_OUT}, so the base model stays."
+            f"{root} has {asked} functions with an English description to learn from and {held_asked} in other files "
+            f"to test it on; tuning needs {_LEAST_PAIRS} and {_LEAST_HELD_OUT}, so the base model stays."
         )
     progress("reading general code", 0.1)
     practice, general = _split(Corpus(*_columns(_general(token))))
@@ -194,10 +195,7 @@ def train(
     other = counted.asked[counted.asked >= len(corpus.records)]
     named = np.flatnonzero(np.diff(counted.names.starts)[: len(corpus.records)])
     network = BagNetwork(weights, settings.temperature)
-    groups = [
-        {"params": [parameter], "speed": _SPEED[name]}
-        for name, parameter in network.named_parameters()
-    ]
+    groups = [{"params": [parameter], "speed": _SPEED[name]} for name, parameter in network.named_parameters()]
     optimizer = torch.optim.Adam(groups, lr=settings.rate)
     for epoch in range(settings.epochs):
         share = random.permutation(other)[: round(len(own) * settings.general)]
@@ -236,9 +234,7 @@ def _stored(vocabulary: Vocabulary, weights: Weights) -> BagEncoder:
     return BagEncoder(vocabulary, encoder.unpack(encoder.pack(weights)), "tuned")
 
 
-def _batches(
-    rows: npt.NDArray[np.int64], size: int, random: np.random.Generator
-) -> Iterator[npt.NDArray[np.int64]]:
+def _batches(rows: npt.NDArray[np.int64], size: int, random: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
     shuffled = random.permutation(rows)
     yield from np.array_split(shuffled, max(1, round(len(rows) / size)))
 
@@ -265,7 +261,7 @@ def _reciprocal_ranks(model: BagEncoder, corpus: Corpus) -> npt.NDArray[np.float
         if len(own):
             passages = [replace(data.passage(record), documentation="") for record in pool]
             scores = cosines(model, [pool[number].question for number in own], passages)
-            found.append(1.0 / ranks(scores, own))
+            found.append(reciprocal_ranks(scores, own))
         if sum(map(len, found)) >= _MOST_QUESTIONS:
             break
     return np.concatenate(found) if found else np.zeros(0)
