@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import sysconfig
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,11 +13,7 @@ import numpy.typing as npt
 import torch
 
 from server.config import Settings as Limits
-from server.index.files import Skip, read, walk
-from server.index.ignore import IgnoreRules
-from server.model import data, encoder, tokens
-from server.model.corpus import Record, records
-from server.model.corpus import Settings as Cut
+from server.model import data, encoder, tokens, workspace
 from server.model.data import Corpus
 from server.model.encoder import BagEncoder, Weights
 from server.model.measures import cosines, reciprocal_ranks
@@ -69,8 +63,6 @@ class TooLittle(Exception):
     """Says that a workspace has too little documentation to learn from."""
 
 
-_HELD_OUT = 5
-"""One file in so many is held out, by a hash of its path."""
 _LEAST_PAIRS = 150
 """Documented functions without which training learns nothing."""
 _LEAST_HELD_OUT = 40
@@ -86,7 +78,8 @@ _RESAMPLES = 2_000
 _CONFIDENCE = 0.05
 _WORD_UNITS = 3
 """Units that a word stands in before it gets a row of its own."""
-_GENERAL_UNITS = 4_000
+_MASKED, _UNDOCUMENTED = 0.2, 0.5
+"""Shares of the units that lose their name or their documentation, so that neither alone is relied on."""
 _SPEED = {"rows": 1.0, "importance": 5.0, "fields": 0.0, "scale": 5.0}
 """Relative learning rates. The fields keep what the base model learned from more code than one workspace has."""
 
@@ -106,8 +99,8 @@ def tune(
     Python's own library, loses less than .01.
     """
     progress("reading the workspace", 0.0)
-    workspace = Corpus(*_columns(_cut(root, limits, token)))
-    trained, held = _split(workspace)
+    trained, held = workspace.split(workspace.cut(root, limits, token))
+    trained = workspace.with_history(trained, root, token)
     asked = sum(bool(record.question) for record in trained.records)
     held_asked = sum(bool(record.question) for record in held.records)
     if asked < _LEAST_PAIRS or held_asked < _LEAST_HELD_OUT:
@@ -116,7 +109,7 @@ def tune(
             f"to test it on; tuning needs {_LEAST_PAIRS} and {_LEAST_HELD_OUT}, so the base model stays."
         )
     progress("reading general code", 0.1)
-    practice, general = _split(Corpus(*_columns(_general(token))))
+    practice, general = workspace.split(workspace.general(token))
     before, general_before = _reciprocal_ranks(base, held), _reciprocal_ranks(base, general)
     token.check()
     vocabulary, weights = grown(base, trained, settings.words)
@@ -200,17 +193,21 @@ def train(
     for epoch in range(settings.epochs):
         share = random.permutation(other)[: round(len(own) * settings.general)]
         by_name = random.permutation(named)[: round(len(own) * settings.names)]
-        plan = [(rows, False) for rows in _batches(np.concatenate((own, share)), settings.batch, random)]
-        plan += [(rows, True) for rows in _batches(by_name, settings.batch, random)]
+        plan = [(counted.questions, rows, rows) for rows in _batches(np.concatenate((own, share)), settings, random)]
+        plan += [(counted.names, rows, rows) for rows in _batches(by_name, settings, random)]
+        others = np.arange(len(counted.about))
+        plan += [(counted.others, rows, counted.about[rows]) for rows in _batches(others, settings, random)]
         for number, place in enumerate(random.permutation(len(plan))):
             done = (epoch + number / len(plan)) / settings.epochs
             step(done)
             for group in optimizer.param_groups:
                 group["lr"] = settings.rate * group["speed"] * min(1.0, 10 * done + 0.1, 1.0 - done)
-            rows, is_named = plan[place]
-            masked = np.full(len(rows), True) if is_named else random.random(len(rows)) < 0.2
-            undocumented = random.random(len(rows)) < 0.5 if is_named else np.full(len(rows), True)
-            asked = data.take(counted.names if is_named else counted.questions, rows)
+            source, questions, rows = plan[place]
+            # A name must not be found by itself, nor documentation by itself.
+            masked = np.full(len(rows), True) if source is counted.names else random.random(len(rows)) < _MASKED
+            is_shown = source is not counted.questions
+            undocumented = random.random(len(rows)) < _UNDOCUMENTED if is_shown else np.full(len(rows), True)
+            asked = data.take(source, questions)
             answers = data.take(counted.passages, rows + masked * len(counted), undocumented)
             vectors = network(Batch.of(data.joined(asked, answers), network.rows.device))
             loss = pair_loss(vectors[: len(rows)], vectors[len(rows) :], network.scale)
@@ -234,9 +231,11 @@ def _stored(vocabulary: Vocabulary, weights: Weights) -> BagEncoder:
     return BagEncoder(vocabulary, encoder.unpack(encoder.pack(weights)), "tuned")
 
 
-def _batches(rows: npt.NDArray[np.int64], size: int, random: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
-    shuffled = random.permutation(rows)
-    yield from np.array_split(shuffled, max(1, round(len(rows) / size)))
+def _batches(
+    rows: npt.NDArray[np.int64], settings: Settings, random: np.random.Generator
+) -> Iterator[npt.NDArray[np.int64]]:
+    if len(rows):
+        yield from np.array_split(random.permutation(rows), max(1, round(len(rows) / settings.batch)))
 
 
 def _refusal(differences: npt.NDArray[np.float64], forgotten: float) -> str:
@@ -265,49 +264,3 @@ def _reciprocal_ranks(model: BagEncoder, corpus: Corpus) -> npt.NDArray[np.float
         if sum(map(len, found)) >= _MOST_QUESTIONS:
             break
     return np.concatenate(found) if found else np.zeros(0)
-
-
-def _split(corpus: Corpus) -> tuple[Corpus, Corpus]:
-    """Return what is trained on and what is held out, by a hash of the path of the file."""
-
-    def part(is_held: bool) -> Corpus:
-        pairs = zip(corpus.records, corpus.repositories, strict=True)
-        return Corpus(*_columns((record, path) for record, path in pairs if _is_held_out(path) == is_held))
-
-    return part(False), part(True)
-
-
-def _is_held_out(path: str) -> bool:
-    return hashlib.blake2b(path.encode("utf-8", "replace"), digest_size=4).digest()[0] % _HELD_OUT == 0
-
-
-def _cut(root: Path, limits: Limits, token: CancelToken) -> Iterator[tuple[Record, str]]:
-    """Yield the records of the files that the index counts, ignored ones left out, each with its path."""
-    seen: set[str] = set()
-    for found in walk(root, IgnoreRules(root, limits.exclude), limits, token):
-        if found.reason is None:
-            try:
-                content, _ = read(root, found.path, limits)
-            except Skip:
-                continue
-            for record in records([(found.path, content)], Cut(test_share=1.0)):
-                if record.digest not in seen:
-                    seen.add(record.digest)
-                    yield record, found.path
-
-
-def _general(token: CancelToken) -> Iterable[tuple[Record, str]]:
-    """Yield functions of Python's own library, which is wherever this runs."""
-    root = Path(sysconfig.get_path("stdlib"))
-    taken = 0
-    for record, path in _cut(root, Limits(exclude=("site-packages", "dist-packages", "test", "idlelib")), token):
-        if record.question:
-            yield record, path
-            taken += 1
-            if taken == _GENERAL_UNITS:
-                return
-
-
-def _columns(pairs: Iterable[tuple[Record, str]]) -> tuple[list[Record], list[str]]:
-    found = list(pairs)
-    return [record for record, _ in found], [path for _, path in found]

@@ -55,7 +55,7 @@ UPWARD = {
     ("server.model.clones", "server.index"),
     ("server.model.corpus", "server.index"),
     ("server.model.measures", "server.index"),
-    ("server.model.tune", "server.index"),
+    ("server.model.workspace", "server.index"),
 }
 """Training reads units as the index cuts them; nothing that serves does."""
 

@@ -9,6 +9,7 @@ import pytest
 
 from server.config import Settings
 from server.model import encoder, tune
+from server.model.workspace import cut
 from server.types import Cancelled, CancelToken, Passage
 
 PAIRS = 30
@@ -57,7 +58,7 @@ def test_a_tuned_model_is_written_when_it_finds_more(base: encoder.BagEncoder, w
 
 
 def test_a_new_word_starts_where_its_pieces_were(base: encoder.BagEncoder, workspace: Path) -> None:
-    corpus = tune.Corpus(*tune._columns(tune._cut(workspace, Settings(), CancelToken())))
+    corpus = cut(workspace, Settings(), CancelToken())
     vocabulary, weights = tune.grown(base, corpus, 500)
     grown = encoder.BagEncoder(vocabulary, weights, "grown")
     words = vocabulary.entries[len(base.vocabulary) :]
