@@ -127,11 +127,14 @@ def tune(
         if general_before.mean() - general_after.mean() < _FORGETS:
             break
     after = _reciprocal_ranks(tuned, held)
-    gain = after.mean() - before.mean()
     reason = _refusal(after - before, float(general_before.mean() - general_after.mean()))
     if not reason:
         encoder.save(out, vocabulary, tuned.weights)
-    message = reason or f"The repository model finds {gain:+.3f} more and is in use."
+    message = (
+        f"{reason or 'The repository model is better and is used from now on.'} Documentation finds its code at "
+        f"{before.mean():.3f} before and {after.mean():.3f} after tuning (mean reciprocal rank of {len(before)} in files "
+        f"that were not trained on), general code at {general_before.mean():.3f} and {general_after.mean():.3f}."
+    )
     return Outcome(
         not reason,
         message,
@@ -245,7 +248,7 @@ def _refusal(differences: npt.NDArray[np.float64], forgotten: float) -> str:
     if np.quantile(means, _CONFIDENCE) <= 0:
         return "Tuning did not help more than chance would; the base model stays."
     if forgotten >= _FORGETS:
-        return f"Tuning would cost {forgotten:.3f} on general code; the base model stays."
+        return "Tuning would make general code harder to find; the base model stays."
     return ""
 
 

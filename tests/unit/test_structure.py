@@ -19,7 +19,7 @@ RANKS = (
     {"server.spaces"},
     {"server.background"},
     {"server.engine", "server.jobs"},
-    {"server.reindex"},
+    {"server.reindex", "server.tuning"},
     {"server.doctor"},
     {"server.report"},
     {"server.bulk"},

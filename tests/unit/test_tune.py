@@ -11,30 +11,13 @@ from server.config import Settings
 from server.model import encoder, tune
 from server.model.workspace import cut
 from server.types import Cancelled, CancelToken, Passage
-
-PAIRS = 30
-"""Words that the documentation uses, each beside the one that the code uses for it: a house language to learn."""
+from tests.house import PAIRS, SECRET, write_house
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("workspace")
-    random = np.random.default_rng(5)
-    spoken, written = (["".join(random.choice(list("bdfgklmnprtvz"), 4)) + "o" for _ in range(PAIRS)] for _ in range(2))
-    for file in range(40):
-        functions = []
-        for number in range(10):
-            one, other = random.choice(PAIRS, 2, replace=False)
-            functions.append(
-                f"def f{file}_{number}(value):\n"
-                f'    """Turn the {spoken[one]} of a text into its {spoken[other]}."""\n'
-                f"    found = {written[one]}(value, {file})\n"
-                f"    return found.{written[other]}(limit={number}, strict=True)\n"
-            )
-        (root / f"module{file}.py").write_text("\n\n".join(functions))
-        body = "\n".join(functions).replace("found", "passworty")
-        (root / f"secret{file}.py").write_text(body)
-    (root / ".gitignore").write_text("secret*\n")
+    write_house(root)
     return root
 
 
@@ -54,7 +37,7 @@ def test_a_tuned_model_is_written_when_it_finds_more(base: encoder.BagEncoder, w
     assert model.fingerprint != base.fingerprint and model.dimensions == base.dimensions
     # Rows for the words of files that count, none for those of ignored ones (invariant 8).
     words = model.vocabulary.entries[len(base.vocabulary) :]
-    assert len(words) >= PAIRS and "passworty" not in words
+    assert len(words) >= PAIRS and SECRET not in words
 
 
 def test_a_new_word_starts_where_its_pieces_were(base: encoder.BagEncoder, workspace: Path) -> None:
