@@ -144,7 +144,7 @@ class Session:
             engine.add_folder(root.real)
         self.documents.post_all()
         engine.start()
-        self.jobs.open(engine, settings)
+        self.jobs.open(engine, settings, self._real_roots())
         self._changed()
         return engine
 
@@ -249,6 +249,7 @@ class Session:
             for root in new:
                 self._engine.add_folder(root.real)
             self.documents.post_all()
+            self.jobs.follow(self._real_roots())
 
     def touch(self, uris: Iterable[str]) -> None:
         """Look at these files again: they may have changed on disk."""
@@ -268,6 +269,9 @@ class Session:
                 new.append(root)
         return new
 
+    def _real_roots(self) -> tuple[str, ...]:
+        return tuple(root.real for root in self.roots)
+
     def _post(self, document: Document) -> None:
         if self._engine is not None and document.path is not None:
             self._posted = True
@@ -281,7 +285,7 @@ class Session:
     def _configure(self, settings: Settings) -> None:
         if self._engine is not None:
             self._engine.configure(settings)
-            self.jobs.configure(settings)
+            self.jobs.configure(settings, self._real_roots())
         if settings.duplicates != self._hints and self._can_refresh:
             answer = self.request(types.WORKSPACE_DIAGNOSTIC_REFRESH, None)
             answer.add_done_callback(lambda done: done.cancelled() or done.exception())

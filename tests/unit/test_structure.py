@@ -19,7 +19,7 @@ RANKS = (
     {"server.spaces"},
     {"server.background"},
     {"server.engine", "server.jobs"},
-    {"server.reindex"},
+    {"server.reindex", "server.tuning"},
     {"server.doctor"},
     {"server.report"},
     {"server.bulk"},
@@ -43,6 +43,7 @@ ONLY_IN = {
         "server/model/distill.py",
         "server/model/negatives.py",
         "server/model/transformer.py",
+        "server/model/tune.py",
     ),
     "watchdog": ("server/index/watch.py",),
     "ray": ("server/cluster/driver.py",),
@@ -54,6 +55,7 @@ UPWARD = {
     ("server.model.clones", "server.index"),
     ("server.model.corpus", "server.index"),
     ("server.model.measures", "server.index"),
+    ("server.model.workspace", "server.index"),
 }
 """Training reads units as the index cuts them; nothing that serves does."""
 
