@@ -91,7 +91,8 @@ def matrix(found: Candidates, terms: Terms, question: Question) -> Column:
     columns = _scores(found, terms, file_index, homes)
     columns |= _fields(found, terms, lengths)
     columns |= _short(found, terms, lengths)
-    columns |= _named(found, question, columns["name_is_question"])
+    columns |= _named(found, question, columns)
+    columns["asked_size"] = columns["asked_name"] * np.log1p(lengths[:, _FIELD["body"]]) / 8.0
     columns |= _priors(found, question)
     columns |= _sizes(found, lengths, file_index, homes)
     return np.stack([columns[name] for name in NAMES], axis=1)
@@ -153,7 +154,7 @@ def _short(found: Candidates, terms: Terms, lengths: Column) -> dict[str, Column
     return columns
 
 
-def _named(found: Candidates, question: Question, name_is_question: Column) -> dict[str, Column]:
+def _named(found: Candidates, question: Question, fields: dict[str, Column]) -> dict[str, Column]:
     """Return what is exactly what was named, and the kinds."""
     kinds = found.gather([layer.segment.kinds for layer in found.layers])
     is_type = np.isin(kinds, _TYPES)
@@ -163,9 +164,10 @@ def _named(found: Candidates, question: Question, name_is_question: Column) -> d
         "folded_name": folded,
         "foreign_name": foreign,
         "exact_type": exact * is_type,
-        "named_type": name_is_question * is_type,
+        "named_type": fields["name_is_question"] * is_type,
         "asked_name": exact * question.is_name,
         "asked_type": exact * is_type * question.is_name,
+        "asked_home": exact * (fields["file_precision"] >= 1.0) * question.is_name,
     }
     return columns | {name: np.isin(kinds, members).astype(np.float64) for name, members in _KINDS.items()}
 

@@ -335,8 +335,8 @@ def _softmax(values: Column, group_of: npt.NDArray[np.int64], groups: int) -> Co
     most = np.full(groups, -np.inf)
     np.maximum.at(most, group_of, values)
     raised = np.exp(values - most[group_of])
-    shares: Column = raised / np.bincount(group_of, raised, groups)[group_of]
-    return shares
+    chances: Column = raised / np.bincount(group_of, raised, groups)[group_of]
+    return chances
 
 
 def _calibrated(examples: Examples, weights: Column, kept: npt.NDArray[np.bool_]) -> Ranker:

@@ -89,7 +89,11 @@ def report(snapshot: Snapshot, asked: Sequence[str], rounds: int) -> None:
         ("search with explain", asked, True),
         ("search with a narrow filter", [text + few for text in asked], False),
     ):
-        show(title, timed(lambda text, e=explain: snapshot.search(Query(text, 20, explain=e), CancelToken()), queries, rounds))  # type: ignore[misc]  # fmt: skip
+
+        def ask(text: str, explain: bool = explain) -> object:
+            return snapshot.search(Query(text, 20, explain=explain), CancelToken())
+
+        show(title, timed(ask, queries, rounds))
     parsed = {text: questions.parse(Query(text)) for text in asked}
     ranker, token = rank.shipped(), CancelToken()
     vectors = {text: snapshot.encoder.encode_query(text) for text in asked}

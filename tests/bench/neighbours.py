@@ -59,7 +59,7 @@ def grown(real: Vectors, count: int, random: np.random.Generator) -> Vectors:
     if count <= len(real):
         return real[:count]
     sample = real[random.choice(len(real), 500, replace=False)] @ real[: min(len(real), 50_000)].T
-    sample[sample > 0.9999] = -1.0  # noqa: PLR2004  itself
+    sample[sample > 0.9999] = -1.0  # itself
     angle = float(np.median(np.arccos(np.clip(sample.max(axis=1), -1.0, 1.0))))
     rows = np.empty((count, real.shape[1]), dtype=np.float32)
     rows[: len(real)] = real
