@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repos", type=Path, help="JSON list of repositories with name, language, benchmark_root")
     parser.add_argument("--annotations", type=Path, help="folder of NAME.json: questions and the files that answer")
     parser.add_argument("--checkouts", type=Path, help="folder of NAME: the repositories' files")
+    parser.add_argument("--full", action="store_true", help="ask the repositories through the whole search as well")
     parser.add_argument(
         "--teacher", type=Path, help="folder with model.safetensors and tokenizer.json (slow, needs torch)"
     )
@@ -94,7 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = measure(model, [task], share, teacher, ["python"])
         console.print(_table(f"CoSQA dev, {len(task.passages):,} codes", found))
     if options.repos:
-        console.print(_ndcg(repositories.measure(model, options.repos, options.annotations, options.checkouts)))
+        places = options.repos, options.annotations, options.checkouts
+        console.print(_ndcg(repositories.measure(model, *places, full=options.full)))
     return 0
 
 
@@ -155,7 +157,7 @@ def _speed(model: BagEncoder) -> str:
     rate, busy = len(passages) / (time.perf_counter() - started), len(passages) / (time.process_time() - spent)
     words = sum(len(" ".join(passage.fields()).split()) for passage in passages) / len(passages)
     return (
-        f"base model loads in {loaded * 1000:.0f} ms; this one encodes {len(passages):,} functions, {rate:,.0f} a second"
+        f"base model loads in {loaded * 1000:.0f} ms; this encodes {len(passages):,} functions, {rate:,.0f} a second"
         f" ({busy:,.0f} a second of processor time), of {words:.0f} words each"
     )
 
@@ -185,7 +187,7 @@ def _cell(quality: Quality, method: str) -> str:
 
 def _ndcg(found: dict[str, dict[str, list[float]]]) -> Table:
     columns = list(next(iter(found.values()), {}))
-    table = Table("", *columns, title=f"NDCG@{TOP} over files, mean of repositories")
+    table = Table("", *columns, title=f"NDCG@{TOP} over files")
     for language, values in sorted(found.items()):
         table.add_row(language, *(f"{np.mean(values[column]):.3f}" for column in columns))
     means = [np.mean([np.mean(values[column]) for values in found.values()]) for column in columns]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,13 +38,6 @@ def reciprocal_ranks(scores: Scores, own: npt.NDArray[np.int64]) -> npt.NDArray[
 def mrr(scores: Scores, own: npt.NDArray[np.int64]) -> float:
     """Return the mean reciprocal rank of the answers, ties against them."""
     return float(reciprocal_ranks(scores, own).mean())
-
-
-def ndcg(found: Sequence[str], wanted: Collection[str]) -> float:
-    """Return NDCG@10 of files in the order they were found, each at its first place."""
-    first = list(dict.fromkeys(found))[:TOP]
-    gain = sum(1 / math.log2(place + 2) for place, path in enumerate(first) if path in wanted)
-    return gain / sum(1 / math.log2(place + 2) for place in range(min(TOP, len(wanted))))
 
 
 def asked(model: Encoder, questions: Sequence[str | Passage]) -> Vectors:

@@ -56,6 +56,9 @@ UPWARD = {
     ("server.model.corpus", "server.index"),
     ("server.model.measures", "server.index"),
     ("server.model.workspace", "server.index"),
+    ("server.model.ranker", "server.index"),
+    ("server.model.ranker", "server.engine"),
+    ("server.model.ranker", "server.snapshot"),
 }
 """Training reads units as the index cuts them; nothing that serves does."""
 
