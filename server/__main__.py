@@ -81,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     reindex.add_argument("--all", action="store_true", help="also look at files that did not change")
     reindex.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
+    tune = commands.add_parser("tune", help="train the model on one repository; kept only if it finds more")
+    tune.add_argument("folder", nargs="?", metavar="DIR", help="default: the index around the current folder")
+    tune.add_argument("--on", default="auto", metavar="WHERE", help="auto or inline: it is trained on this machine")
+    tune.add_argument("--rollback", action="store_true", help="let the base model answer again")
+    tune.add_argument("--json", action="store_true", help="print the outcome as JSON")
+
     vectors = commands.add_parser("vectors", help="share the vectors of the encoder in your settings as a file")
     vectors.add_argument("action", choices=("export", "import"))
     vectors.add_argument("place", metavar="PLACE", help="a folder; import also takes a file")
@@ -100,9 +106,13 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("-C", dest="folder", metavar="DIR", help="default: the index around the current folder")
     status.add_argument("--json", action="store_true")
 
+    doctor = commands.add_parser("doctor", help="check the installation and the index, and say what to do")
+    doctor.add_argument("-C", dest="folder", metavar="DIR", help="default: the index around the current folder")
+    doctor.add_argument("--json", action="store_true")
+
     commands.add_parser(
         "train",
-        help="train the base model (extra: train), or the ranker with --ranker; --evaluate prints how good a model is",
+        help="train the base model (extra: train), with --ranker the ranker, or --evaluate: print how good they are",
         add_help=False,
     )
     return parser

@@ -28,31 +28,42 @@ class Background:
     They are daemons: the process may end in the middle, and what they leave behind is never pointed to.
     """
 
-    def __init__(self, post: Callable[[Callable[[], None]], None], done: Callable[[Folder, Made], None]) -> None:
-        """`post` runs something in the engine's thread; there `done` gets what became of a folder's generation."""
+    def __init__(
+        self, post: Callable[[Callable[[], None]], None], done: Callable[[Folder, Made], None], builds_trees: bool
+    ) -> None:
+        """`post` runs something in the engine's thread; there `done` gets what became of a folder's generation.
+
+        `builds_trees`: this process lives long enough for the trees of large folders, which take many times as long
+        as all else and make answers faster, not better.
+        """
         self._post = post
         self._done = done
-        self._busy: dict[str, Folder] = {}
+        self._builds_trees = builds_trees
+        self._busy: dict[str, bool] = {}
+        """Folders whose generation is being written, and whether anybody waits for it."""
         self._after: dict[str, float] = {}
         self._collected = False
 
     @property
     def is_busy(self) -> bool:
-        """Tell whether a generation is being written."""
-        return bool(self._busy)
+        """Tell whether a generation is being written for more than its tree."""
+        return any(self._busy.values())
 
     def compact_if_due(self, folder: Folder) -> None:
         """Write a new generation if so much was saved, unless that has just failed."""
-        if folder.wants_compaction and time.monotonic() > self._after.get(folder.root, 0.0):
-            self.compact(folder)
+        if time.monotonic() > self._after.get(folder.root, 0.0):
+            if folder.wants_compaction:
+                self.compact(folder, with_tree=False)
+            elif self._builds_trees and folder.wants_tree:
+                self.compact(folder, with_tree=True, is_awaited=False)
 
-    def compact(self, folder: Folder) -> None:
+    def compact(self, folder: Folder, with_tree: bool, is_awaited: bool = True) -> None:
         """Write a new generation, unless one is being written."""
         root = folder.root
         if root in self._busy:
             return
-        self._busy[root] = folder
-        write = folder.generation_writer()
+        self._busy[root] = is_awaited
+        write = folder.generation_writer(with_tree)
 
         def run() -> None:
             made: Made
@@ -65,7 +76,7 @@ class Background:
         threading.Thread(target=run, name="sextant-compact", daemon=True).start()
 
     def _compacted(self, folder: Folder, made: Made) -> None:
-        self._busy.pop(folder.root, None)
+        del self._busy[folder.root]
         if isinstance(made, Exception):
             _log.warning("%s: no new generation can be made: %s", folder.root, made)
             self._after[folder.root] = time.monotonic() + _RETRY

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from server import config, reindex, report
+from server import config, reindex, report, tuning
 from server.cluster.client import EncoderService, RemoteEncoder
 from server.config import Settings, data_dir
 from server.engine import Engine
@@ -35,13 +35,19 @@ def settings_for(root: str | None = None) -> Settings:
     if root is None:
         return user
     shaped = settings_of(data_dir(), root)
-    return replace(user, exclude=shaped.exclude, max_file_bytes=shaped.max_file_bytes)
+    user = replace(user, exclude=shaped.exclude, max_file_bytes=shaped.max_file_bytes)
+    return tuning.tuned(user, data_dir(), (root,))
 
 
 @contextlib.contextmanager
 def second_encoder(engine: Engine, settings: Settings) -> Iterator[None]:
     """Let the encoder that the settings name answer, if it can."""
     if not reindex.needs_second(settings):
+        yield
+        return
+    if settings.encoder.startswith(choice.FOLDER):
+        engine.change_spaces(lambda spaces: spaces.offer_model(settings.encoder, settings.strip_comments_and_strings))
+        engine.wait_idle()
         yield
         return
     with _service(settings) as encoder:
@@ -70,6 +76,26 @@ def run_reindex(arguments: argparse.Namespace, root: str) -> int:
         engine.close()
     report.outcome(outcome.ok, outcome.message, as_json=arguments.json)
     return 0 if outcome.ok else 1
+
+
+def run_tune(arguments: argparse.Namespace, root: str) -> int:
+    """Train the model of a folder, or let the base model answer again."""
+    if arguments.rollback:
+        had_one = tuning.roll_back(data_dir(), root)
+        message = (
+            "The base model answers again." if had_one else f"{root} has no model of its own; the base model answers."
+        )
+        report.outcome(True, message, as_json=arguments.json)
+        return 0
+    settings = replace(settings_for(root), encoder=config.user_settings()[0].encoder)
+    with _course() as course:
+        outcome = tuning.tune(settings, data_dir(), Request("tune", (root,), _place(arguments.on)), course)
+    figures = {"before": outcome.before, "after": outcome.after, "accepted": outcome.accepted}
+    report.outcome(outcome.ok, outcome.message, arguments.json, **figures)
+    if outcome.accepted:
+        arguments.all, arguments.on = False, "auto"
+        return run_reindex(arguments, root)
+    return 0
 
 
 def run_fill(arguments: argparse.Namespace, roots: list[str]) -> int:

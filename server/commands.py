@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         "similar": _similar,
         "status": _status,
         "reindex": _reindex,
+        "tune": _tune,
         "doctor": _doctor,
         "vectors": bulk.run_vectors,
     }
@@ -75,6 +76,11 @@ def _index(arguments: argparse.Namespace) -> int:
 def _reindex(arguments: argparse.Namespace) -> int:
     root, _ = _workspace(arguments.folder)
     return bulk.run_reindex(arguments, root)
+
+
+def _tune(arguments: argparse.Namespace) -> int:
+    root, _ = _workspace(arguments.folder)
+    return bulk.run_tune(arguments, root)
 
 
 def _search(arguments: argparse.Namespace) -> int:

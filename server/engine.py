@@ -78,7 +78,7 @@ class Engine:
         self._watches: dict[str, Watch] | None = {} if watches else None
         self._again: set[str] = set()
         """Folders whose scan is to be followed by another: something changed behind its back."""
-        self._background = Background(self._post, self._compacted)
+        self._background = Background(self._post, self._compacted, builds_trees=watches)
         self._spaces = Spaces(data_dir, encoder, self._folders, self.change_spaces)
         self._dirty = True
         self._publish_cost = 0.0
@@ -285,7 +285,7 @@ class Engine:
 
     def _compact_all(self) -> None:
         for folder in self._folders.values():
-            self._background.compact(folder)
+            self._background.compact(folder, with_tree=True)
 
     def _compacted(self, folder: Folder, made: Made) -> None:
         self._dirty = True

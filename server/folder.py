@@ -337,9 +337,14 @@ class Folder:
         if self._layers.drop_buffer(path):
             self.is_changed = True
 
-    def generation_writer(self) -> Callable[[], str | Folded]:
+    @property
+    def wants_tree(self) -> bool:
+        """Tell whether neighbours could be found faster, once nothing else is to be done."""
+        return not self.is_scanning and self._layers.wants_tree
+
+    def generation_writer(self, with_tree: bool) -> Callable[[], str | Folded]:
         """Return a function for another thread that folds the saved changes into a new generation; see `adopt`."""
-        return self._layers.generation_writer(is_bulk=self.is_scanning)
+        return self._layers.generation_writer(with_tree)
 
     def adopt(self, made: str | Folded) -> None:
         """Answer from a new generation."""

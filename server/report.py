@@ -78,10 +78,10 @@ def job() -> Iterator[Callable[[str, float | None], None]]:
         yield show
 
 
-def outcome(ok: bool, message: str, as_json: bool) -> None:
-    """Show how a job ended."""
+def outcome(ok: bool, message: str, as_json: bool, **figures: object) -> None:
+    """Show how a job ended; figures are for programs, the message has what people want of them."""
     if as_json:
-        _write({"ok": ok, "message": message})
+        _write({"ok": ok, "message": message, **figures})
     else:
         Console(highlight=False, soft_wrap=True, markup=False).print(message)
 

@@ -71,8 +71,8 @@ class Snapshot:
             return self._like(_snippet(question.text, ""), vector, masks, question, token, query.explain)
         found, matrix, terms, vector = self.candidates(question, token, by_words)
         scores = self.ranker().scores(matrix)
-        best = diversity.collapsed(diversity.ordered(found, scores))
-        best = diversity.spread(best, self.ranker().demotion)[: question.limit]
+        best = diversity.collapsed(diversity.ordered(found, scores, question.limit))
+        best = diversity.spread(best, self.ranker().demotion, question.limit)
         explained = (question.text, vector, terms) if query.explain else None
         return self._result(best, explained, self.ranker().is_guess(matrix))
 
@@ -144,7 +144,7 @@ class Snapshot:
         terms = look_up(self.layers, " ".join(passage.fields()))
         found = search.candidates(self.layers, masks, vector, terms, question, self.ranker().fields, token)
         tests = features.roles(found)[0] & (not question.allows_tests)
-        best = diversity.ordered(found, rank.likeness(found, tests))[: question.limit]
+        best = diversity.ordered(found, rank.likeness(found, tests), question.limit)[: question.limit]
         is_guess = not best or best[0].score < LEAST_LIKENESS
         return self._result(best, (passage, vector, terms) if explain else None, is_guess)
 
@@ -264,7 +264,9 @@ class Snapshot:
         own = self.encoder.explain(asked, segment.vectors[scored.row])
         words = terms.shares(self.ranker().fields, scored.layer, scored.row)
         text = self.text(scored.layer.folder, scored.path)
-        return reasons.why(round(scored.similarity, 6), round(scored.lexical, 6), own, words, text, *segment.row_spans(scored.row))
+        return reasons.why(
+            round(scored.similarity, 6), round(scored.lexical, 6), own, words, text, *segment.row_spans(scored.row)
+        )
 
     def _result(
         self, best: Sequence[Scored], asked: tuple[str | Passage, Vectors, Terms] | None, is_guess: bool

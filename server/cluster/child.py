@@ -10,22 +10,40 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
 from server.cluster import protocol, reaper, tasks
 from server.cluster.driver import ClusterError, ClusterLost, Connection
 from server.cluster.fill import Compute, Inline, fill
-from server.cluster.protocol import Cancel, Done, Encode, Encoded, Failed, Fill, Forget, Lost, Open, Ready, Writer
+from server.cluster.protocol import (
+    Cancel,
+    Done,
+    Encode,
+    Encoded,
+    Failed,
+    Fill,
+    Forget,
+    Lost,
+    Open,
+    Progress,
+    Ready,
+    Tune,
+    Tuned,
+    Writer,
+)
+from server.config import Settings
 from server.index.vectors import VectorStore
 from server.model import choice
 from server.model.choice import TRANSFORMER
-from server.model.encoder import ModelError
+from server.model.encoder import BagEncoder, ModelError
 from server.types import Cancelled, CancelToken, Encoder, space_name
 
 _BATCH = 256
 _BATCH_TRANSFORMER = 16
 """Passages a task: a tenth of a second to a second of work, so that a cancel is seen and a lost task costs little."""
+_INSTALL_TRAIN = "pip install 'sextant-ls[train]'"
 _GRACE = 2.0
 """Seconds for an orderly end once the parent is gone."""
 
@@ -38,7 +56,7 @@ class Child:
         self._out = Writer(outgoing)
         self._token = CancelToken()
         self._news = threading.Condition()
-        self._queue: list[tuple[int, int, Open | Encode | Fill]] = []
+        self._queue: list[tuple[int, int, Open | Encode | Fill | Tune]] = []
         self._count = 0
         self._forgotten: set[int] = set()
         self._name = ""
@@ -65,7 +83,7 @@ class Child:
                 if isinstance(command, Forget):
                     self._forgotten.add(command.id)
                     continue
-                if isinstance(command, Fill):
+                if isinstance(command, Fill | Tune):
                     self._scratch = command.scratch
                 urgent = isinstance(command, Open) or (isinstance(command, Encode) and command.query is not None)
                 self._count += 1
@@ -81,13 +99,15 @@ class Child:
             reaper.remove_tree(Path(self._scratch))
         os._exit(0)
 
-    def _do(self, command: Open | Encode | Fill) -> None:
+    def _do(self, command: Open | Encode | Fill | Tune) -> None:
         number = command.id if isinstance(command, Encode) else 0
         try:
             if isinstance(command, Open):
                 self._open(command)
             elif isinstance(command, Fill):
                 self._fill(command)
+            elif isinstance(command, Tune):
+                self._tune(command)
             elif command.id not in self._forgotten:
                 self._encode(command)
         except (ModelError, ClusterError) as problem:
@@ -134,6 +154,27 @@ class Child:
             self._out.send(Done(0, 0, 0, round(time.monotonic() - started, 3), job.on, cancelled=True))
         finally:
             store.close()
+
+    def _tune(self, job: Tune) -> None:
+        if not isinstance(self._encoder, BagEncoder):
+            raise ModelError("only the built-in model can be tuned; set the encoder to base")
+        try:
+            from server.model import tune  # noqa: PLC0415  (torch takes seconds)
+        except ImportError as error:
+            raise ModelError(f"tuning needs {error.name}; install it with: {_INSTALL_TRAIN}") from error
+
+        def show(what: str, done: float) -> None:
+            self._out.send(Progress(round(100 * done), 100, 0, 0, what))
+
+        settings = Settings(exclude=tuple(job.exclude), max_file_bytes=job.max_file_bytes)
+        try:
+            found = tune.tune(self._encoder, Path(job.root), settings, Path(job.out), self._token, show)
+        except tune.TooLittle as problem:
+            self._out.send(Failed(str(problem)))
+        except Cancelled:
+            self._out.send(Done(0, 0, 0, 0.0, "inline", cancelled=True))
+        else:
+            self._out.send(Tuned(**asdict(found)))
 
     @contextlib.contextmanager
     def _compute(self, job: Fill, encoder: Encoder) -> Iterator[Compute]:

@@ -31,6 +31,8 @@ from server.cluster.protocol import (
     Open,
     Progress,
     Ready,
+    Tune,
+    Tuned,
     Writer,
 )
 from server.cluster.tasks import MARK
@@ -222,7 +224,9 @@ def run(
     """
     for attempt in range(2):
         try:
-            return _run_once(encoder, job, report, token)
+            done = _run_once(encoder, job, report, token)
+            assert isinstance(done, Done)
+            return done
         except ChildDied as problem:
             if attempt:
                 raise JobFailed(f"{problem}; what was computed is kept, and the next run goes on from there") from None
@@ -231,7 +235,18 @@ def run(
     raise AssertionError("unreachable")
 
 
-def _run_once(encoder: str, job: Fill, report: Callable[[Progress], None], token: CancelToken) -> Done:
+def tune(encoder: str, job: Tune, report: Callable[[Progress], None], token: CancelToken) -> Tuned:
+    """Train a repository model in a child; raises JobFailed and Cancelled."""
+    try:
+        outcome = _run_once(encoder, job, report, token)
+    except ChildDied as problem:
+        raise JobFailed(f"{problem}; nothing was changed") from None
+    if isinstance(outcome, Done):
+        raise Cancelled
+    return outcome
+
+
+def _run_once(encoder: str, job: Fill | Tune, report: Callable[[Progress], None], token: CancelToken) -> Done | Tuned:
     scratch = _make_scratch()
     news: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
     child = Child(encoder, _NICE, scratch)
@@ -253,11 +268,11 @@ def _run_once(encoder: str, job: Fill, report: Callable[[Progress], None], token
                 event = news.get(timeout=0.05)
             except queue.Empty:
                 if end is not None and time.monotonic() > end:
-                    return Done(0, 0, 0, 0.0, job.on, cancelled=True)
+                    return Done(0, 0, 0, 0.0, "", cancelled=True)
                 continue
             if isinstance(event, Progress):
                 report(event)
-            elif isinstance(event, Done):
+            elif isinstance(event, Done | Tuned):
                 return event
             elif isinstance(event, Failed):
                 raise JobFailed(event.message)

@@ -27,6 +27,10 @@ _PROBE_SECONDS = 3.0
 """For a TCP connection: Ray itself would try a dead address for two minutes."""
 _CONNECT_SECONDS = 45.0
 """For Ray's own greeting once something listens."""
+_FRAME_BYTES, _SETTINGS = 9, 4
+"""The head of an HTTP/2 frame, and the kind of the first one."""
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0])
+"""How HTTP/2 begins, which Ray's servers speak (gRPC); a head that hangs accepts connections, but does not answer."""
 _COMPLAINTS = 3
 """Ray tries to greet about once a second; a cluster answers the first time."""
 _NODES_SECONDS = 30.0
@@ -147,7 +151,7 @@ class Connection:
             OPENBLAS_NUM_THREADS="1",
             PYTHONPATH=os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH")))),
         )
-        if self._is_local or address_of(self._job.on)[0] in ("127.0.0.1", "localhost"):
+        if self._is_local or _is_on_loopback(*address_of(self._job.on)):
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # listen on the loopback interface only
         if self._is_local:
             token = Path(self._job.scratch, "token")
@@ -325,12 +329,34 @@ def address_of(text: str) -> tuple[str, int]:
 
 
 def probe(host: str, port: int) -> None:
-    """Raise ClusterError unless something listens there."""
+    """Raise ClusterError unless somebody there greets as Ray's servers do, within a few seconds."""
     try:
-        socket.create_connection((host, port), _PROBE_SECONDS).close()
+        with socket.create_connection((host, port), _PROBE_SECONDS) as one:
+            if os.environ.get("RAY_USE_TLS", "0") != "0":
+                return  # what listens there would have to be greeted with a certificate
+            one.settimeout(_PROBE_SECONDS)
+            one.sendall(_GREETING)
+            answer = one.recv(_FRAME_BYTES, socket.MSG_WAITALL)
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         raise ClusterError(f"nothing answers at {host}:{port} ({reason}); is the cluster up?") from error
+    if len(answer) < _FRAME_BYTES or answer[3] != _SETTINGS:
+        raise ClusterError(f"what answers at {host}:{port} is no Ray cluster; is the port right?")
+
+
+def _is_on_loopback(host: str, port: int) -> bool:
+    """Tell whether a cluster is to be found on the loopback interface alone; Ray replaces that by the real one."""
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, contextlib.suppress(OSError):
+        one.connect(("192.0.2.1", 9))  # sends nothing; tells which address we would have
+        own = one.getsockname()[0]
+        try:
+            probe(own, port)
+        except ClusterError:
+            return True
+        return False
+    return True
 
 
 def _ray() -> Any:

@@ -61,6 +61,18 @@ class Fill:
 
 
 @dataclass(frozen=True, slots=True)
+class Tune:
+    """Train the repository model of a folder from the open encoder; ends with Tuned or Failed."""
+
+    root: str
+    out: str
+    """The model folder that is written if the model is better."""
+    scratch: str = ""
+    max_file_bytes: int = 0
+    exclude: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """End the job that runs; what it has finished stays."""
 
@@ -106,6 +118,19 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Tuned:
+    """A Tune is complete: mean reciprocal ranks on held-out files and on general code, before and after."""
+
+    accepted: bool
+    message: str
+    before: float
+    after: float
+    general_before: float
+    general_after: float
+    questions: int
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A command cannot be done, with a sentence the user can act on; id 0 is not about an Encode."""
 
@@ -120,10 +145,10 @@ class Lost:
     message: str
 
 
-Command = Open | Encode | Forget | Fill | Cancel
-Event = Ready | Encoded | Progress | Done | Failed | Lost
-_COMMANDS: dict[str, type] = {each.__name__: each for each in (Open, Encode, Forget, Fill, Cancel)}
-_EVENTS: dict[str, type] = {each.__name__: each for each in (Ready, Encoded, Progress, Done, Failed, Lost)}
+Command = Open | Encode | Forget | Fill | Tune | Cancel
+Event = Ready | Encoded | Progress | Done | Tuned | Failed | Lost
+_COMMANDS: dict[str, type] = {each.__name__: each for each in (Open, Encode, Forget, Fill, Tune, Cancel)}
+_EVENTS: dict[str, type] = {each.__name__: each for each in (Ready, Encoded, Progress, Done, Tuned, Failed, Lost)}
 
 
 class Writer:

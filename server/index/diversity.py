@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,9 @@ _SIZES = 0.85
 """What the shorter of two copies has of the longer one's words, at least."""
 _MOST_DEMOTED = 3
 """Hits before it in the same file that tell against a hit; one more is no news."""
+_SPARE = 4
+"""Candidates looked at for each hit wanted; the others could not come so far up."""
+_LEAST_SPARE = 100
 _BODY = FIELDS.index("body")
 
 
@@ -37,22 +41,27 @@ class Scored:
     def path(self) -> str:
         """Return the path of its file."""
         segment = self.layer.segment
-        return segment.paths[segment.file_of[self.row]]
+        return segment.paths[int(segment.file_of[self.row])]
 
 
-def ordered(found: Candidates, scores: Column) -> list[Scored]:
-    """Return candidates best first, equal ones by folder, path and position."""
+def ordered(found: Candidates, scores: Column, limit: int) -> list[Scored]:
+    """Return candidates best first, equal ones by folder, path and position: enough of them for so many hits."""
+    room = max(_LEAST_SPARE, _SPARE * limit)
+    chosen = np.arange(len(scores))
+    if len(chosen) > room:
+        chosen = np.flatnonzero(scores >= np.partition(scores, len(scores) - room)[len(scores) - room])
     columns = (found.layer_of, found.rows, scores, found.cosines, found.words)
-    scored = (
+    scored = [
         Scored(found.layers[layer], row, score, cosine, words)
-        for layer, row, score, cosine, words in zip(*(column.tolist() for column in columns), strict=True)
-    )
+        for layer, row, score, cosine, words in zip(*(column[chosen].tolist() for column in columns), strict=True)
+    ]
     return sorted(scored, key=_order)
 
 
 def collapsed(best: list[Scored]) -> list[Scored]:
     """Let the best of several copies stand for them all, and count the others."""
     kept: list[Scored] = []
+    copies: list[int] = []
     by_name: dict[tuple[int, int], list[int]] = {}
     for one in best:
         segment = one.layer.segment
@@ -61,32 +70,34 @@ def collapsed(best: list[Scored]) -> list[Scored]:
         if copied is None:
             alike.append(len(kept))
             kept.append(one)
+            copies.append(0)
         else:
-            kept[copied] = replace(kept[copied], copies=kept[copied].copies + 1)
-    return kept
+            copies[copied] += 1
+    return [replace(one, copies=count) if count else one for one, count in zip(kept, copies, strict=True)]
 
 
-def spread(best: list[Scored], demotion: float) -> list[Scored]:
-    """Put hits of one file that follow each other a little lower, each by `demotion` on the logistic scale."""
+def spread(best: list[Scored], demotion: float, limit: int) -> list[Scored]:
+    """Return so many hits, those of one file a little lower for each better one, by `demotion` on the logistic scale."""
     seen: dict[tuple[str, str], int] = {}
-    lowered = []
-    for one in best:
+    lowered: list[tuple[float, int]] = []
+    for number, one in enumerate(best):
         home = (one.layer.folder, one.path)
         before = min(seen.get(home, 0), _MOST_DEMOTED)
         seen[home] = before + 1
-        odds = one.score / max(1.0 - one.score, 1e-9) * float(np.exp(-demotion * before))
-        lowered.append(replace(one, score=round(odds / (1.0 + odds), 9)) if before else one)
-    return sorted(lowered, key=_order)
+        odds = one.score / max(1.0 - one.score, 1e-9) * math.exp(-demotion * before)
+        lowered.append((-round(odds / (1.0 + odds), 9) if before else -one.score, number))
+    # Equal scores keep the order they had.
+    return [replace(best[number], score=-score) for score, number in sorted(lowered)[:limit]]
 
 
 def _are_copies(one: Scored, other: Scored) -> bool:
     first, second = one.layer.segment, other.layer.segment
-    sizes = sorted((int(first.lengths[one.row][_BODY]), int(second.lengths[other.row][_BODY])))
-    if sizes[0] < _LEAST_WORDS:
+    sizes = sorted((int(first.lengths[one.row, _BODY]), int(second.lengths[other.row, _BODY])))
+    if sizes[0] < _LEAST_WORDS or sizes[0] < _SIZES * sizes[1]:
         return False
     if first.digests[one.row] == second.digests[other.row]:
         return True
-    if (one.layer.folder, one.path) == (other.layer.folder, other.path) or sizes[0] < _SIZES * sizes[1]:
+    if (one.layer.folder, one.path) == (other.layer.folder, other.path):
         return False
     # Equal in any history: float16 values multiply exactly in float64 (invariant 11).
     cosine = (first.vectors[one.row].astype(np.float64) * second.vectors[other.row]).sum()
@@ -94,4 +105,4 @@ def _are_copies(one: Scored, other: Scored) -> bool:
 
 
 def _order(scored: Scored) -> tuple[float, str, str, int]:
-    return -scored.score, scored.layer.folder, scored.path, int(scored.layer.segment.spans[scored.row][6])
+    return -scored.score, scored.layer.folder, scored.path, int(scored.layer.segment.spans[scored.row, 6])

@@ -26,7 +26,6 @@ Queries use no predicates (#eq? and the like): the binding would fetch their tex
 
 from __future__ import annotations
 
-import itertools
 import re
 import time
 from collections.abc import Iterable
@@ -60,6 +59,10 @@ _NARROW = 300
 """Descendants; error nodes of fewer cost nothing that matters."""
 _DEEPEST_NESTING = 10_000
 """Brackets; each open one may cost the parser some kilobytes and microseconds, and no code has a hundredth of it."""
+_BUFFER = 1 << 20
+"""Bytes of a text that is parsed without asking for more memory."""
+_buffers: list[memoryview] = []
+"""Those that no thread uses now."""
 _BRACKETS = np.zeros(256, np.int8)
 _BRACKETS[list(b"([{")] = 1
 _BRACKETS[list(b")]}")] = -1
@@ -141,7 +144,7 @@ def _matches(text: bytes, language: str) -> Matches:
     """Parse a text and run its language's query, and again on the parts of it that errors have spoiled."""
     if not has_grammar(language):
         return outline(text)
-    if _nesting(text) > _DEEPEST_NESTING:
+    if _nesting(text) > _DEEPEST_NESTING or _is_noise(text):
         return Matches()
     deadline = time.thread_time() + _BUDGET
     whole = (0, len(text))
@@ -197,18 +200,44 @@ def _nesting(text: bytes) -> int:
     return int(np.cumsum(_BRACKETS[np.frombuffer(text, np.uint8)], dtype=np.int32).max(initial=0))
 
 
+def _is_noise(text: bytes) -> bool:
+    """Tell whether a text is none: some grammars look to its end from each byte that is no character."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return text.decode(errors="replace").count("\ufffd") * 5 > len(text)
+    return False
+
+
 def _parse(text: bytes, language: str, deadline: float) -> Tree | None:
     """Parse a text; None if that takes too long."""
-    steps, most = itertools.count(), _STEPS_LEAST + _STEPS_PER_BYTE * len(text)
+    most = _STEPS_LEAST + _STEPS_PER_BYTE * len(text)
+    steps = reads = 0
+
+    def read(offset: int, _point: object) -> memoryview:
+        nonlocal reads
+        reads += 1
+        return buffer[offset : len(text)] if reads < most else buffer[:0]
+
+    def is_enough(_offset: int, _has_error: bool) -> bool:
+        nonlocal steps
+        steps += 1
+        return max(steps, reads) > most or time.thread_time() > deadline
+
+    # Only the form that reads through a callback can be stopped. It never lets go of what the callback returned but the
+    # last (tree-sitter 0.26.1), and the scanners of Haskell, Kotlin and Scala go to the end of the file and back
+    # hundreds of times: so that is a view of a buffer that is used again.
+    buffer = _buffers.pop() if _buffers else memoryview(bytearray(_BUFFER))
+    if len(buffer) < len(text):
+        buffer = memoryview(bytearray(1 << len(text).bit_length()))
+    buffer[: len(text)] = text
     try:
-        # Only the form that reads through a callback can be stopped. It leaks each chunk but the last (tree-sitter
-        # 0.26.1), so there is one chunk.
-        return Parser(grammar_of(language)).parse(
-            lambda offset, _point: text[offset:],
-            progress_callback=lambda _offset, _has_error: next(steps) > most or time.thread_time() > deadline,
-        )
+        tree = Parser(grammar_of(language)).parse(read, progress_callback=is_enough)
+        return tree if reads < most else None
     except ValueError:  # stopped
         return None
+    finally:
+        _buffers.append(buffer)
 
 
 def _parse_ranges(text: bytes, language: str, ranges: list[Range]) -> Tree:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from server.index.terms import Terms
 from server.types import Kind
 
 Column = npt.NDArray[np.float64]
+Number = TypeVar("Number", bound=np.generic)
 _KINDS = {
     "function": (Kind.FUNCTION,),
     "method": (Kind.METHOD,),
@@ -51,6 +53,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
 NAMES = tuple(name for group in GROUPS.values() for name in group)
 _FIELD = {name: number for number, name in enumerate(FIELDS)}
 _TEXT = ("signature", "documentation", "body")
+_NAMING = ("name", "file", "container")
+_TYPES = (Kind.CLASS, Kind.STRUCT, Kind.INTERFACE, Kind.ENUM, Kind.TYPE, Kind.NAMESPACE)
+_LITTLE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def gather(self, of: Sequence[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
+    def gather(self, of: Sequence[npt.NDArray[Number]]) -> npt.NDArray[Number]:
         """Return what arrays of the layers hold for each candidate."""
         parts = [array[self.rows[self.layer_of == number]] for number, array in enumerate(of)]
         return np.concatenate(parts)
@@ -79,81 +84,127 @@ class Candidates:
 def matrix(found: Candidates, terms: Terms, question: Question) -> Column:
     """Return (n, len(NAMES)) the features of candidates."""
     segments = [layer.segment for layer in found.layers]
-    columns: dict[str, Column] = {}
     lengths = found.gather([segment.lengths for segment in segments]).astype(np.float64)
-    kinds = found.gather([segment.kinds for segment in segments])
     files = found.gather([segment.file_of for segment in segments]).astype(np.int64)
     file_ids, file_index = np.unique(found.layer_of << 32 | files, return_inverse=True)
     homes = [(int(one >> 32), int(one & 0xFFFFFFFF)) for one in file_ids]
+    columns = _scores(found, terms, file_index, homes)
+    columns |= _fields(found, terms, lengths)
+    columns |= _short(found, terms, lengths)
+    columns |= _named(found, question, columns)
+    columns["asked_size"] = columns["asked_name"] * np.log1p(lengths[:, _FIELD["body"]]) / 8.0
+    columns |= _priors(found, question)
+    columns |= _sizes(found, lengths, file_index, homes)
+    return np.stack([columns[name] for name in NAMES], axis=1)
 
+
+def _scores(
+    found: Candidates, terms: Terms, file_index: npt.NDArray[np.int64], homes: list[tuple[int, int]]
+) -> dict[str, Column]:
+    """Return meaning and words, of a unit and of its file."""
     cosines = np.maximum(found.cosines, 0.0)
-    columns["cosine"] = cosines
-    columns["cosine_share"] = cosines / max(float(cosines.max(initial=0.0)), 1e-9)
-    columns["file_cosine"], columns["file_cosine_mean"] = _by_file(cosines, file_index, len(homes))
-    columns["bm25"] = found.words
-    columns["bm25_share"] = found.words / max(float(found.words.max(initial=0.0)), 1e-9)
-    columns["file_bm25"] = found.file_words
-    columns["file_coverage"] = _file_coverage(found, terms, homes)[file_index]
+    best, mean = _by_file(cosines, file_index, len(homes))
+    return {
+        "cosine": cosines,
+        "cosine_share": cosines / max(float(cosines.max(initial=0.0)), _LITTLE),
+        "file_cosine": best,
+        "file_cosine_mean": mean,
+        "bm25": found.words,
+        "bm25_share": found.words / max(float(found.words.max(initial=0.0)), _LITTLE),
+        "file_bm25": found.file_words,
+        "file_coverage": _file_coverage(found, terms, homes)[file_index],
+    }
 
+
+def _fields(found: Candidates, terms: Terms, lengths: Column) -> dict[str, Column]:
+    """Return how much of the question stands in each field, and how much of the names in the question."""
     packed = terms.words.packed(found)
     weights = terms.words.idf / terms.words.most
+    within = {field: field_counts(packed, number) > 0 for field, number in _FIELD.items()}
+    columns = {f"in_{field}": _weighed(weights, present) for field, present in within.items()}
     columns["coverage"] = _weighed(weights, packed > 0)
-    for field, number in _FIELD.items():
-        columns[f"in_{field}"] = _weighed(weights, field_counts(packed, number) > 0)
-    matched = {field: (field_counts(packed, _FIELD[field]) > 0).sum(axis=0) for field in ("name", "file", "container")}
-    for field in ("name", "file", "container"):
-        share = np.minimum(1.0, matched[field] / np.maximum(lengths[:, _FIELD[field]], 1.0))
-        columns[f"{field}_fit"] = np.sqrt(share * columns[f"in_{field}"])
+    for field in _NAMING:
+        share = np.minimum(1.0, within[field].sum(axis=0) / np.maximum(lengths[:, _FIELD[field]], 1.0))
         columns[f"{field}_precision"] = share
+        columns[f"{field}_fit"] = np.sqrt(share * columns[f"in_{field}"])
     columns["name_is_question"] = (columns["name_precision"] >= 1.0) * columns["in_name"]
-    either = (field_counts(packed, _FIELD["name"]) > 0) | (field_counts(packed, _FIELD["container"]) > 0)
-    own = _weighed(weights, either)
-    both = np.minimum(1.0, either.sum(axis=0) / np.maximum(lengths[:, [0, _FIELD["container"]]].sum(axis=1), 1.0))
-    columns["own_fit"] = np.sqrt(own * both)
+    either = within["name"] | within["container"]
+    size = lengths[:, _FIELD["name"]] + lengths[:, _FIELD["container"]]
+    share = np.minimum(1.0, either.sum(axis=0) / np.maximum(size, 1.0))
+    columns["own_fit"] = np.sqrt(share * _weighed(weights, either))
+    return columns
 
+
+def _short(found: Candidates, terms: Terms, lengths: Column) -> dict[str, Column]:
+    """Return how much of the question stands in names as one word (`statuscode`) or abbreviated (`config`)."""
+    columns: dict[str, Column] = {}
     phrases = terms.phrases.packed(found)
-    share_of = terms.phrases.idf / terms.phrases.most
+    weights = terms.phrases.idf / terms.phrases.most
     for field in ("name", "file"):
-        columns[f"{field}_phrase"] = _weighed(share_of, field_counts(phrases, _FIELD[field]) > 0)
-    columns["text_phrase"] = _weighed(
-        share_of, np.logical_or.reduce([field_counts(phrases, _FIELD[field]) > 0 for field in _TEXT])
-    )
+        columns[f"{field}_phrase"] = _weighed(weights, field_counts(phrases, _FIELD[field]) > 0)
+    in_text = np.logical_or.reduce([field_counts(phrases, _FIELD[field]) > 0 for field in _TEXT])
+    columns["text_phrase"] = _weighed(weights, in_text)
     prefixes = terms.prefixes.packed(found)
-    share_of = terms.prefixes.idf / terms.prefixes.most
-    for field in ("name", "file", "container"):
+    weights = terms.prefixes.idf / terms.prefixes.most
+    for field in _NAMING:
         within = field_counts(prefixes, _FIELD[field]) > 0
-        columns[f"{field}_prefix"] = _weighed(share_of, within)
         share = np.minimum(1.0, within.sum(axis=0) / np.maximum(lengths[:, _FIELD[field]], 1.0))
+        columns[f"{field}_prefix"] = _weighed(weights, within)
         columns[f"{field}_prefix_fit"] = np.sqrt(share * columns[f"{field}_prefix"])
+    return columns
 
-    columns["exact_name"], columns["folded_name"], columns["foreign_name"] = _exact(found, question)
-    is_type = np.isin(kinds, [Kind.CLASS, Kind.STRUCT, Kind.INTERFACE, Kind.ENUM, Kind.TYPE, Kind.NAMESPACE])
-    columns["exact_type"] = columns["exact_name"] * is_type
-    columns["asked_name"] = columns["exact_name"] * question.is_name
-    columns["asked_type"] = columns["exact_type"] * question.is_name
-    columns["named_type"] = columns["name_is_question"] * is_type
-    for name, members in _KINDS.items():
-        columns[name] = np.isin(kinds, members).astype(np.float64)
 
-    flagged = found.gather([segment.flags for segment in segments])
+def _named(found: Candidates, question: Question, fields: dict[str, Column]) -> dict[str, Column]:
+    """Return what is exactly what was named, and the kinds."""
+    kinds = found.gather([layer.segment.kinds for layer in found.layers])
+    is_type = np.isin(kinds, _TYPES)
+    exact, folded, foreign = _exact(found, question)
+    columns = {
+        "exact_name": exact,
+        "folded_name": folded,
+        "foreign_name": foreign,
+        "exact_type": exact * is_type,
+        "named_type": fields["name_is_question"] * is_type,
+        "asked_name": exact * question.is_name,
+        "asked_type": exact * is_type * question.is_name,
+        "asked_home": exact * (fields["file_precision"] >= 1.0) * question.is_name,
+    }
+    return columns | {name: np.isin(kinds, members).astype(np.float64) for name, members in _KINDS.items()}
+
+
+def _priors(found: Candidates, question: Question) -> dict[str, Column]:
+    """Return what usually goes behind the thing itself, unless it was asked for."""
+    flagged = found.gather([layer.segment.flags for layer in found.layers])
     is_test, is_example, is_foreign, is_declaration = roles(found)
-    columns["is_test"] = (is_test & (not question.allows_tests)).astype(np.float64)
-    columns["is_example"] = (is_example & (not question.allows_examples)).astype(np.float64)
-    columns["not_test"] = (~is_test & question.wants_tests).astype(np.float64)
-    columns["not_example"] = (~is_example & ~is_test & question.wants_examples).astype(np.float64)
-    columns["is_foreign"], columns["is_declaration"] = is_foreign.astype(np.float64), is_declaration.astype(np.float64)
-    for name, bit in (("stub", flags.STUB), ("private", flags.PRIVATE), ("deprecated", flags.DEPRECATED)):
-        columns[f"is_{name}"] = ((flagged & bit) > 0).astype(np.float64)
+    told = {
+        "is_test": is_test & (not question.allows_tests),
+        "is_example": is_example & (not question.allows_examples),
+        "not_test": ~is_test & question.wants_tests,
+        "not_example": ~is_example & question.wants_examples,
+        "is_foreign": is_foreign,
+        "is_declaration": is_declaration,
+        "is_stub": (flagged & flags.STUB) > 0,
+        "is_private": (flagged & flags.PRIVATE) > 0,
+        "is_deprecated": (flagged & flags.DEPRECATED) > 0,
+    }
+    return {name: column.astype(np.float64) for name, column in told.items()}
 
-    columns["body_words"] = np.log1p(lengths[:, _FIELD["body"]]) / 8.0
-    columns["doc_words"] = np.log1p(lengths[:, _FIELD["documentation"]]) / 6.0
-    columns["name_words"] = np.log1p(lengths[:, _FIELD["name"]]) / 2.0
-    rows = [_rows_in(segments[layer].file_starts, file, len(segments[layer])) for layer, file in homes]
-    columns["file_rows"] = (np.log1p(np.array(rows, dtype=np.float64)) / 6.0)[file_index]
+
+def _sizes(
+    found: Candidates, lengths: Column, file_index: npt.NDArray[np.int64], homes: list[tuple[int, int]]
+) -> dict[str, Column]:
+    """Return how large units and their files are, on scales that come to about 1."""
+    segments = [layer.segment for layer in found.layers]
+    rows = np.array([_rows_in(segments[layer].file_starts, file, len(segments[layer])) for layer, file in homes])
     depths = np.array([segments[layer].paths[file].count("/") for layer, file in homes], dtype=np.float64)
-    columns["depth"] = (depths / 6.0)[file_index]
-    columns["candidates_in_file"] = (np.log1p(np.bincount(file_index, minlength=len(homes))) / 5.0)[file_index]
-    return np.stack([columns[name] for name in NAMES], axis=1)
+    return {
+        "body_words": np.log1p(lengths[:, _FIELD["body"]]) / 8.0,
+        "doc_words": np.log1p(lengths[:, _FIELD["documentation"]]) / 6.0,
+        "name_words": np.log1p(lengths[:, _FIELD["name"]]) / 2.0,
+        "file_rows": (np.log1p(rows) / 6.0)[file_index],
+        "depth": (depths / 6.0)[file_index],
+        "candidates_in_file": (np.log1p(np.bincount(file_index, minlength=len(homes))) / 5.0)[file_index],
+    }
 
 
 def roles(found: Candidates) -> npt.NDArray[np.bool_]:
@@ -161,7 +212,9 @@ def roles(found: Candidates) -> npt.NDArray[np.bool_]:
     paths = [layer.segment.paths for layer in found.layers]
     files = found.gather([layer.segment.file_of for layer in found.layers])
     places = zip(found.layer_of.tolist(), files.tolist(), strict=True)
-    classes = np.array([flags.path_class(paths[layer][file]) for layer, file in places], dtype=np.bool_).reshape(-1, 4).T
+    classes: npt.NDArray[np.bool_] = (
+        np.array([flags.path_class(paths[layer][file]) for layer, file in places], dtype=np.bool_).reshape(-1, 4).T
+    )
     classes[0] |= (found.gather([layer.segment.flags for layer in found.layers]) & flags.TEST) > 0
     return classes
 

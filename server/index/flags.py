@@ -13,7 +13,9 @@ TEST, STUB, PRIVATE, DEPRECATED = 1, 2, 4, 8
 
 _CALLABLE = frozenset({Kind.FUNCTION, Kind.METHOD, Kind.CONSTRUCTOR})
 _TEST_WORDS = frozenset({"test", "tests", "spec", "specs", "mock", "mocks", "fake"})
-_STUB_WORDS = frozenset({"pass", "raise", "throw", "new", "NotImplementedError", "NotImplemented", "UnsupportedOperationException"})
+_STUB_WORDS = frozenset(
+    {"pass", "raise", "throw", "new", "NotImplementedError", "NotImplemented", "UnsupportedOperationException"}
+)
 """A body of these alone does nothing."""
 _GLANCE = 200
 _DEPRECATED = re.compile(r"@?\bdeprecated\b", re.IGNORECASE)

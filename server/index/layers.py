@@ -116,6 +116,7 @@ class FolderLayers:
         self._unsaved: dict[str, FileEntry | None] = {}
         """What the store lacks: by path what is known of a file, None for one that is gone."""
         self._delta: dict[str, FileEntry] = {}
+        self._delta_units = 0
         self._buffers: dict[str, FileEntry] = {}
         self._delta_segment: Segment | None = None
         self._buffer_segment: Segment | None = None
@@ -256,17 +257,20 @@ class FolderLayers:
         """Tell whether the delta has grown past what merging it on each save should cost."""
         if not self.store.is_writer and not self.store.trouble:
             return False  # the process that writes will
-        if not is_bulk and self.store.is_writer and self.is_saved and generation.wants_tree(self._base):
-            return True
         share = COMPACT_SHARE_BULK if is_bulk else COMPACT_SHARE
         return self.delta_units > max(COMPACT_MIN_UNITS, share * len(self._base))
 
     @property
+    def wants_tree(self) -> bool:
+        """Tell whether the generation lacks a tree that would pay and could be kept."""
+        return self.store.is_writer and self.is_saved and generation.wants_tree(self._base)
+
+    @property
     def delta_units(self) -> int:
         """Return how many units changed since the generation."""
-        return sum(map(len, self._delta.values()))
+        return self._delta_units
 
-    def generation_writer(self, is_bulk: bool) -> Callable[[], str | Folded]:
+    def generation_writer(self, with_tree: bool) -> Callable[[], str | Folded]:
         """Return a function for another thread that folds what is known into a new generation; see `adopt`.
 
         It reads through connections of its own. What is committed meanwhile stays in the delta: it has greater
@@ -274,7 +278,7 @@ class FolderLayers:
         """
         home, space, unsaved = self._home, self._space.name, dict(self._unsaved)
         if self.store.is_writer and not unsaved:
-            place, with_tree = self._space.vectors.place, not is_bulk
+            place = self._space.vectors.place
             if self.delta_units + len(self._base) < FOLD_BESIDE:
                 return lambda: fold(home, space, place, with_tree)
             return lambda: in_process(fold, home, space, place, with_tree)
@@ -298,6 +302,7 @@ class FolderLayers:
                 return
             self._base = made.segment
             self._delta = {path: entry for path, entry in self._delta.items() if made.delta.get(path) is not entry}
+            self._delta_units = sum(map(len, self._delta.values()))
         else:
             if not self.store.is_writer:
                 return
@@ -333,6 +338,7 @@ class FolderLayers:
         self._base, sequence = loaded or (build((), self._space.vectors.rows), 0)
         self._base = self._completed(self._base)
         self._delta = {entry.path: entry for entry in self.store.entries(after=sequence)}
+        self._delta_units = sum(map(len, self._delta.values()))
         self._sequence = self.store.sequence()
         for path, entry in self._unsaved.items():
             if entry is None:
@@ -345,13 +351,19 @@ class FolderLayers:
 
     def _take(self, entry: FileEntry) -> None:
         """Let an entry stand for its file."""
-        self._delta[entry.path] = entry
+        self._claim(entry)
         self.stamps[entry.path] = entry.stamp
         self._tally.put(entry.path, entry.language, entry.reason, len(entry))
 
+    def _claim(self, entry: FileEntry) -> None:
+        """Put an entry into the delta, whose size is asked for too often to be added up each time."""
+        before = self._delta.get(entry.path)
+        self._delta_units += len(entry) - (len(before) if before is not None else 0)
+        self._delta[entry.path] = entry
+
     def _forget(self, path: str) -> None:
         """Let a file be gone: a claim without units."""
-        self._delta[path] = _nothing(path)
+        self._claim(_nothing(path))
         self.stamps.pop(path, None)
         self._tally.drop(path)
 

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -140,17 +141,10 @@ class FieldWeights:
         frequency: npt.NDArray[np.float64] = self.lower[packed & 0xFFFF] + self.upper[packed >> _HALF]
         return frequency
 
-    def lengths(self, lengths: npt.NDArray[np.uint16]) -> npt.NDArray[np.float64]:
-        """Return the weighted length of units whose fields have (n, len(FIELDS)) words, summed field by field."""
-        total = np.zeros(len(lengths))
-        for field, weight in enumerate(self.weights):
-            total += weight * lengths[:, field]
-        return total
-
     def saturate(
-        self, frequencies: npt.NDArray[np.float64], lengths: npt.NDArray[np.float64], mean_length: float
+        self, frequencies: npt.NDArray[np.float64], lengths: npt.NDArray[np.int64], mean_length: float
     ) -> npt.NDArray[np.float64]:
-        """Return BM25's term factor, from 0 up to 1, of weighted frequencies in units of these weighted lengths."""
+        """Return BM25's term factor, from 0 up to 1, of weighted frequencies in units of so many words."""
         norm = 1.0 - self.length + self.length / max(mean_length, 1.0) * lengths
         return frequencies / (frequencies + self.saturation * norm)
 
@@ -171,8 +165,7 @@ def query_terms(text: str) -> dict[str, int]:
 def phrase_terms(text: str) -> tuple[int, ...]:
     """Return the hashes of neighbouring words written as one: "status code" is `StatusCode` and `statuscode`, too."""
     parts = [part for word in words(text) for part in split(word)]
-    pairs = zip(parts, parts[1:], strict=False)
-    kept = (pair for pair in pairs if not STOP_WORDS.intersection(pair))
+    kept = (pair for pair in pairwise(parts) if not STOP_WORDS.intersection(pair))
     return tuple(dict.fromkeys(term_hash(_joined(pair)) for pair in kept))
 
 

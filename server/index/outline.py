@@ -35,8 +35,8 @@ _HEAD = re.compile(
       (?:@\w+(?:\([^)\n]*\))?\s+)*(?:(?:{_MODIFIER})[ \t]+)*
         (?P<word>(?i:function|sub|procedure|subroutine)|class|object|actor|contract|library|mixin|extension|impl
           |service|role|@?interface|@?protocol|@implementation|trait|struct|union|record|message|enum|module
-          |namespace|package|type|typealias|newtype|scalar|func|fun|fn|def(?![ \t]+\w+[ \t]*=[^>=])|proc|method|macro|iterator
-          |template|modifier|rpc)!?
+          |namespace|package|type|typealias|newtype|scalar|func|fun|fn|def(?![ \t]+\w+[ \t]*=[^>=])|proc|method
+          |macro|iterator|template|modifier|rpc)!?
         (?:[ \t]+class\b)?[ \t]+(?:<[^>\n]*>[ \t]*)?(?:[\w<>?*]+\.)*(?P<name>{_NAME})
     | \((?P<lisp>defn-?|defun|defmacro|defmethod|defgeneric|define(?:-syntax)?|defprotocol|defrecord|deftype)[ \t]+\(?
         (?P<lisp_name>[^\s()\[\]]+)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathspec import GitIgnoreSpec
 
 from server.config import is_pattern
-from server.index.ignore import MOST_STARS, is_wild
 from server.index.columns import name_hash
+from server.index.ignore import MOST_STARS, is_wild
 from server.index.languages import LANGUAGES
 from server.index.lexical import FIELDS as LEXICAL_FIELDS
 from server.types import Filter, Kind, Query, QuestionError
@@ -182,7 +182,7 @@ def kinds_named(name: str) -> frozenset[Kind]:
 
 def _with(parts: Filter, minus: bool, field: str, value: str) -> Filter:
     if value.startswith('"'):
-        if len(value) < 2 or not value.endswith('"'):  # noqa: PLR2004
+        if len(value) < 2 or not value.endswith('"'):
             raise QuestionError(f"{field}:{value[:40]} lacks its closing quotation mark")
         value = value[1:-1]
     if not value:

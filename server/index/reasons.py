@@ -34,7 +34,13 @@ def why(
     words = sorted({*dense, *lexical_shares}, key=lambda word: (-_share(word, dense, lexical_shares), word))
     spans = places(text, name, whole, words) if text is not None else {}
     terms = (
-        Term(word, _share(word, dense, lexical_shares), dense.get(word, 0.0), lexical_shares.get(word, 0.0), spans.get(word))
+        Term(
+            word,
+            _share(word, dense, lexical_shares),
+            dense.get(word, 0.0),
+            lexical_shares.get(word, 0.0),
+            spans.get(word),
+        )
         for word in words
     )
     return Why(similarity, lexical, tuple(terms))

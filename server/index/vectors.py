@@ -119,12 +119,10 @@ class VectorStore:
 
     def rows(self, keys: Sequence[bytes]) -> Vectors:
         """Return an (n, dimensions) array; the rows of unknown keys are zeros."""
-        places: dict[bytes, list[int]] = {}
-        for number, key in enumerate(keys):
-            places.setdefault(key, []).append(number)
-        rows = np.zeros((len(keys), self._dimensions), dtype=np.float32)
-        for key, blob in self._select(list(places)):
-            rows[places[key]] = np.frombuffer(blob, np.float16)
+        found = dict(self._select(list(dict.fromkeys(keys))))
+        nothing = bytes(2 * self._dimensions)
+        packed = b"".join([found.get(key, nothing) for key in keys])
+        rows: Vectors = np.frombuffer(packed, np.float16).reshape(-1, self._dimensions).astype(np.float32)
         return rows
 
     def _select(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -11,7 +11,6 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from lsprotocol import types
@@ -198,7 +197,7 @@ def in_workspace(uri: str, roots: Sequence[Root]) -> str | None:
 
 def join(folder: str, relative: str) -> str:
     """Return the absolute path of a path inside a folder."""
-    return str(Path(folder, relative)) if relative else folder
+    return os.path.normpath(os.path.join(folder, relative)) if relative else folder  # noqa: PTH118  (for each hit)
 
 
 def _inside(path: str, folder: str) -> str | None:
@@ -391,4 +390,5 @@ def _folder_status(folder: ours.FolderStatus, uri: str) -> protocol.FolderStatus
         skipped_files=sum(folder.skipped.values()),
         languages=dict(folder.languages),
         message=folder.message,
+        encoded_units=folder.encoded,
     )

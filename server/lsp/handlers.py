@@ -150,6 +150,7 @@ _HANDLERS: dict[str, Any] = {
     protocol.FIND_SIMILAR: find_similar,
     protocol.INDEX_STATUS: index_status,
     protocol.REINDEX: jobs.reindex,
+    protocol.TUNE: jobs.tune,
     types.WINDOW_WORK_DONE_PROGRESS_CANCEL: jobs.cancel,
     types.INITIALIZED: initialized,
     types.SHUTDOWN: shutdown,

@@ -43,7 +43,10 @@ class SessionJobs:
         self.has_progress = False
         """Whether the client shows progress that we begin."""
         self._engine: Engine | None = None
+        self._user_settings: Settings | None = None
         self._settings: Settings | None = None
+        """The user's, with the repository model for the encoder where there is one."""
+        self._roots: tuple[str, ...] = ()
         self._jobs: Jobs | None = None
         self._service: EncoderService | None = None
         self._named: tuple[str, bool] | None = None
@@ -52,13 +55,17 @@ class SessionJobs:
         self._own_after = 0.0
         self._loop = asyncio.get_running_loop()
 
-    def open(self, engine: Engine, settings: Settings) -> None:
+    def open(self, engine: Engine, settings: Settings, roots: tuple[str, ...]) -> None:
         """Begin to take jobs; called once, when the index is open."""
-        from server import reindex  # noqa: PLC0415  (heavy imports, made in a thread before)
+        from server import reindex, tuning  # noqa: PLC0415  (heavy imports, made in a thread before)
 
         def work(request: Request, course: Course) -> Outcome:
             assert self._settings is not None
             return reindex.reindex(engine, self._settings, config.data_dir(), request, course)
+
+        def tune(request: Request, course: Course) -> Outcome:
+            assert self._user_settings is not None
+            return tuning.tune(self._user_settings, config.data_dir(), request, course)
 
         self._engine = engine
         listener = Listener(
@@ -67,15 +74,22 @@ class SessionJobs:
             lambda sentence: self._post(self._warn, f"Sextant: {sentence}."),
             lambda name, request, outcome: self._post(self._ended, name, request, outcome),
         )
-        self._jobs = Jobs({"reindex": work}, listener)
-        self.configure(settings)
+        self._jobs = Jobs({"reindex": work, "tune": tune}, listener)
+        self.configure(settings, roots)
 
-    def configure(self, settings: Settings) -> None:
-        """Use the encoder that the settings name."""
-        from server import reindex  # noqa: PLC0415
+    def follow(self, roots: tuple[str, ...]) -> None:
+        """Take the folders of the workspace: one alone may have a model of its own."""
+        if self._user_settings is not None:
+            self.configure(self._user_settings, roots)
+
+    def configure(self, settings: Settings, roots: tuple[str, ...]) -> None:
+        """Use the encoder that the settings name, or the repository model where there is one."""
+        from server import reindex, tuning  # noqa: PLC0415
         from server.cluster.client import EncoderService  # noqa: PLC0415
+        from server.model.choice import FOLDER  # noqa: PLC0415
 
-        self._settings = settings
+        self._user_settings, self._roots = settings, roots
+        settings = self._settings = tuning.tuned(settings, config.data_dir(), roots)
         named = (settings.encoder, settings.strip_comments_and_strings) if reindex.needs_second(settings) else None
         engine = self._engine
         if engine is None or named == self._named:
@@ -88,6 +102,9 @@ class SessionJobs:
             engine.change_spaces(lambda spaces: spaces.withdraw())
             return
         name, strips = named
+        if name.startswith(FOLDER):
+            engine.change_spaces(lambda spaces: spaces.offer_model(name, strips))
+            return
         self._service = EncoderService(
             name,
             lambda encoder: engine.change_spaces(lambda spaces: spaces.offer(encoder, strips)),
@@ -130,7 +147,7 @@ class SessionJobs:
 
     def _begun(self, name: str, request: Request) -> None:
         if self.has_progress:
-            title = "Reindexing" if request.kind == "reindex" else request.kind.capitalize()
+            title = {"reindex": "Reindexing", "tune": "Tuning the model"}[request.kind]
             self._shown[name] = asyncio.create_task(self._show(_PREFIX + name, title), name=name)
 
     async def _show(self, token: str, title: str) -> bool:
@@ -160,6 +177,8 @@ class SessionJobs:
             self._send(_PREFIX + name, types.WorkDoneProgressEnd(message=outcome.message))
         elif task is not None:
             task.cancel()
+        if outcome.accepted:
+            self.follow(self._roots)
         if name == self._own:
             self._own = None
             self._own_after = 0.0 if outcome.ok else time.monotonic() + AGAIN
@@ -183,19 +202,36 @@ async def reindex(ls: SextantServer, params: protocol.ReindexParams) -> protocol
     """Begin to bring the index up to date, computed where the user says."""
     session = ls.session
     await session.engine()
-    on = params.on or "auto"
-    if on not in ("auto", "inline", "local") and config.address(on) is None:
+    roots = _chosen(session.roots, params.folder)
+    asked = Request("reindex", roots, _place(params.on), params.scope == "all")
+    return protocol.ReindexResult(session.jobs.start(asked))
+
+
+async def tune(ls: SextantServer, params: protocol.TuneParams) -> protocol.ReindexResult:
+    """Begin to train the model of a workspace folder."""
+    session = ls.session
+    await session.engine()
+    roots = _chosen(session.roots, params.folder)
+    return protocol.ReindexResult(session.jobs.start(Request("tune", roots, _place(params.on))))
+
+
+def _place(on: str | None) -> str:
+    place = on or "auto"
+    if place not in ("auto", "inline", "local") and config.address(place) is None:
         raise protocol.InvalidParams(
             "params.on must be auto, inline, local or an address: host:port or ray://host:port."
         )
-    roots = session.roots
-    if params.folder is not None:
-        path = convert.to_path(params.folder)
+    return place
+
+
+def _chosen(roots: tuple[convert.Root, ...], uri: str | None) -> tuple[str, ...]:
+    """Return the workspace folder that is named, or all."""
+    if uri is not None:
+        path = convert.to_path(uri)
         roots = tuple(root for root in roots if root.path == path)
         if not roots:
-            raise protocol.RequestFailed(f"{params.folder} is no folder of this workspace.")
-    asked = Request("reindex", tuple(root.real for root in roots), on, params.scope == "all")
-    return protocol.ReindexResult(session.jobs.start(asked))
+            raise protocol.RequestFailed(f"{uri} is no folder of this workspace.")
+    return tuple(root.real for root in roots)
 
 
 async def cancel(ls: SextantServer, params: types.WorkDoneProgressCancelParams) -> None:

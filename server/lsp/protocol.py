@@ -172,6 +172,7 @@ class FolderStatus:
     skipped_files: int
     languages: dict[str, int]
     message: str | None = None
+    encoded_units: int | None = None
 
 
 @attrs.frozen

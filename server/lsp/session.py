@@ -58,6 +58,9 @@ class Session:
         self._took = 0.0
         """Seconds of the last search."""
         self.presenter = Presenter(request)
+        self._hints = False
+        """Whether hints at duplicates were on when the client last heard of it."""
+        self._can_refresh = False
         self.configuration = Configuration(request, self._configure, self.warn)
         self.jobs = SessionJobs(notify, request, self.warn)
         self._posted = False
@@ -75,6 +78,10 @@ class Session:
             uris = [convert.to_uri(params.root_path)]
         self._add(uris)
         self.configuration.open(params.initialization_options, params.capabilities)
+        self._hints = self.configuration.settings.duplicates
+        workspace = params.capabilities.workspace
+        diagnostics = workspace.diagnostics if workspace else None
+        self._can_refresh = diagnostics is not None and bool(diagnostics.refresh_support)
         if is_wanted(params.capabilities):
             self._status = ServerStatus(self.notify)
         self._ready = asyncio.create_task(self._start(), name="engine-start")
@@ -137,7 +144,7 @@ class Session:
             engine.add_folder(root.real)
         self.documents.post_all()
         engine.start()
-        self.jobs.open(engine, settings)
+        self.jobs.open(engine, settings, self._real_roots())
         self._changed()
         return engine
 
@@ -242,6 +249,7 @@ class Session:
             for root in new:
                 self._engine.add_folder(root.real)
             self.documents.post_all()
+            self.jobs.follow(self._real_roots())
 
     def touch(self, uris: Iterable[str]) -> None:
         """Look at these files again: they may have changed on disk."""
@@ -261,6 +269,9 @@ class Session:
                 new.append(root)
         return new
 
+    def _real_roots(self) -> tuple[str, ...]:
+        return tuple(root.real for root in self.roots)
+
     def _post(self, document: Document) -> None:
         if self._engine is not None and document.path is not None:
             self._posted = True
@@ -274,7 +285,11 @@ class Session:
     def _configure(self, settings: Settings) -> None:
         if self._engine is not None:
             self._engine.configure(settings)
-            self.jobs.configure(settings)
+            self.jobs.configure(settings, self._real_roots())
+        if settings.duplicates != self._hints and self._can_refresh:
+            answer = self.request(types.WORKSPACE_DIAGNOSTIC_REFRESH, None)
+            answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._hints = settings.duplicates
 
     def _changed(self) -> None:
         if self._engine is None:

@@ -35,7 +35,15 @@ from server.model import encoder
 from server.snapshot import Snapshot
 from server.types import CancelToken, Encoder, Json, Query
 
-FIELD_WEIGHTS = {"name": 4.0, "file": 2.0, "path": 1.0, "container": 1.5, "signature": 1.0, "documentation": 2.0, "body": 1.0}
+FIELD_WEIGHTS = {
+    "name": 4.0,
+    "file": 2.0,
+    "path": 1.0,
+    "container": 1.5,
+    "signature": 1.0,
+    "documentation": 2.0,
+    "body": 1.0,
+}
 SATURATION, LENGTH = 1.2, 0.5
 """Of BM25F."""
 DEMOTION = 0.5
@@ -44,8 +52,8 @@ RIDGE = 0.05
 """Weight of the squares of the weights (of features with deviation 1)."""
 _STEPS, _RATE = 300, 0.05
 AT_MOST = {
-    "not_test": -4.0, "not_example": -4.0, "is_test": -1.0, "is_example": -1.0, "is_foreign": -1.0, "is_declaration": -0.5,
-    "is_stub": -0.5, "is_deprecated": -0.3,
+    "not_test": -4.0, "not_example": -4.0, "is_test": -1.0, "is_example": -1.0, "is_foreign": -1.0,
+    "is_declaration": -0.5, "is_stub": -0.5, "is_deprecated": -0.3,
 }  # fmt: skip
 """Weights that are no greater than this on the logistic scale, whatever was learned: no question of the development set
 asks for tests or examples, and few of its repositories have them, vendored or declaring code."""
@@ -106,7 +114,7 @@ def fit(examples: Examples, columns: Sequence[str] = NAMES, ridge: float = RIDGE
     kept = np.array([name in columns for name in NAMES])
     matrix = np.concatenate(examples.matrices)
     deviation = matrix.std(axis=0)
-    deviation[deviation < 1e-6] = 1.0  # noqa: PLR2004
+    deviation[deviation < 1e-6] = 1.0
     matrix = (matrix - matrix.mean(axis=0)) / deviation * kept
     starts, question_of, relevant = _files(examples)
     share = _shares(examples)
@@ -291,7 +299,7 @@ def by_language(examples: Examples, values: Sequence[float]) -> float:
 
 
 def _targets(question: Json, checkout: Path, inner: str) -> frozenset[str]:
-    """Return the paths of the answers from the top of the checkout; some lists count from the folder that is indexed."""
+    """Return the paths of the answers from the top of the checkout; some lists begin at the folder that is indexed."""
     targets = [*question["relevant"], *question.get("secondary", ())]
     paths = [str(one["path"] if isinstance(one, dict) else one) for one in targets]
     return frozenset(
@@ -327,7 +335,8 @@ def _softmax(values: Column, group_of: npt.NDArray[np.int64], groups: int) -> Co
     most = np.full(groups, -np.inf)
     np.maximum.at(most, group_of, values)
     raised = np.exp(values - most[group_of])
-    return raised / np.bincount(group_of, raised, groups)[group_of]
+    chances: Column = raised / np.bincount(group_of, raised, groups)[group_of]
+    return chances
 
 
 def _calibrated(examples: Examples, weights: Column, kept: npt.NDArray[np.bool_]) -> Ranker:

@@ -137,7 +137,7 @@ def measure(found: Measured, example: Example, source: Source, snapshot: Snapsho
     found.add("unsure", sum(unsure) / 2)
 
 
-def result(snapshot: Snapshot, ranker: Ranker, text: str):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def result(snapshot: Snapshot, ranker: Ranker, text: str):  # type: ignore[no-untyped-def]
     return replace(snapshot, ranker=lambda: ranker).search(Query(text, ASKED), CancelToken())
 
 

@@ -51,6 +51,8 @@ class RawClient:
         """What this client's columns count."""
         self.replies: dict[str, Any] = {}
         """What to answer to the server's requests, by method; None for all others, and `SILENCE` for nothing at all."""
+        self.on_message: Callable[[Message], object] = lambda _: None
+        """Called for each message in the thread that reads."""
         self.broken: Exception | None = None
         """What was wrong with the server's output."""
         self._news: queue.Queue[Message | None] = queue.Queue()
@@ -71,6 +73,7 @@ class RawClient:
                     reply = self.replies.get(message["method"])
                     if reply is not SILENCE:
                         self.send({"jsonrpc": "2.0", "id": message["id"], "result": reply})
+                self.on_message(message)
                 self._news.put(message)
         except (AssertionError, ValueError) as error:
             self.broken = error

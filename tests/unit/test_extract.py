@@ -1038,7 +1038,7 @@ HOSTILE = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("language", ["python", "typescriptreact", "cpp", "csharp"])
+@pytest.mark.parametrize("language", ["python", "typescriptreact", "cpp", "csharp", "kotlin", "lua", "perl"])
 def test_hostile_input_ends(language: str) -> None:
     for name, data in HOSTILE.items():
         begun = time.thread_time()
@@ -1054,16 +1054,30 @@ def test_code_before_the_opening_of_php() -> None:
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_what_was_parsed() -> None:
-    """A server parses for days: each chunk that tree-sitter reads through a callback but the last is lost."""
-    good = "template <typename T> int f{0}(T a) {{ return g(a, {0}); }}\n"
-    broken = "FMT_BEGIN(x\nint h{0}( {{ ) return a<b<; }}\n"
+@pytest.mark.parametrize(
+    ("language", "good", "broken"),
+    [
+        (
+            "cpp",
+            "template <typename T> int f{0}(T a) {{ return g(a, {0}); }}\n",
+            "FMT_BEGIN(x\nint h{0}( {{ ) return a<b<; }}\n",
+        ),
+        # Its scanner goes to the end of the file and back for each function.
+        (
+            "haskell",
+            "f{0} :: Int -> Int\nf{0} x\n  | x > 1 = 2\n  where\n    g = id\n\n",
+            "h{0} = case x of\n  1 -> 2\n\n",
+        ),
+    ],
+)
+def test_memory_does_not_grow_with_what_was_parsed(language: str, good: str, broken: str) -> None:
+    """A server parses for days: what tree-sitter reads through a callback is lost, all but the last chunk."""
     data = "".join((good if number % 3 else broken).format(number) for number in range(2_000)).encode()
-    extract(data, "cpp", "x.h")
+    extract(data, language, "x")
     release_memory()
     before = resident_bytes()
     for _ in range(5):
-        extract(data, "cpp", "x.h")
+        extract(data, language, "x")
     release_memory()
     assert resident_bytes() - before < 20_000_000
 

@@ -130,7 +130,9 @@ def test_the_shares_of_the_words_add_up(snapshot: Snapshot) -> None:
     for result in (
         snapshot.search(Query("check the password of a user", explain=True), CancelToken()),
         snapshot.search(Query("for attempt in range(attempts): time.sleep(2 ** attempt)", explain=True), CancelToken()),
-        snapshot.similar(Similar(path=str(Path(folder, "net/retry.py")), start=40, end=40, explain=True), CancelToken()),
+        snapshot.similar(
+            Similar(path=str(Path(folder, "net/retry.py")), start=40, end=40, explain=True), CancelToken()
+        ),
     ):
         assert result.hits
         for hit in result.hits:
@@ -146,9 +148,8 @@ def test_the_words_that_carried_a_hit_are_where_it_says(snapshot: Snapshot) -> N
     text = FILES[hit.path].encode()
     spans = {term.term: term.span for term in hit.why.terms}
     shown = {word: text[span.start : span.end].decode() for word, span in spans.items() if span}
-    assert shown == {"authenticates": "Authenticate", "users": "user", "passwords": "password", "by": "by"} or shown == {
-        "authenticates": "Authenticate", "users": "user", "passwords": "password",
-    }  # fmt: skip
+    shown.pop("by", None)
+    assert shown == {"authenticates": "Authenticate", "users": "user", "passwords": "password"}
     place = spans["passwords"]
     assert place is not None and (place.start_row, place.start_column) == (2, len("// Authenticate checks the "))
 
@@ -238,17 +239,22 @@ COPY = (
     "    parts.append(code.replace(' ', '').upper())\n    return ', '.join(part for part in parts if part)\n"
 )
 OTHERS = {
-    "shop/address.py": COPY + "\n\ndef normalise_street(street):\n    return street.strip().title().replace('Str.', 'Street')\n",
+    "shop/address.py": COPY
+    + "\n\ndef normalise_street(street):\n    return street.strip().title().replace('Str.', 'Street')\n",
     "vendor/shop/address.py": COPY,
     "billing/address.py": COPY.replace("parts.append", "# the code\n    parts.append"),
     "warehouse/address.py": COPY.replace("', '.join", "'; '.join"),
     "shop/test_address.py": "def test_normalise_address():\n    assert normalise_address('a', 'b', 'c') == 'A, B, C'\n",
-    "examples/address.py": "from shop import normalise_address\n\n\ndef show():\n    print(normalise_address('a', 'b', 'c'))\n",
+    "examples/address.py": (
+        "from shop import normalise_address\n\n\ndef show():\n    print(normalise_address('a', 'b', 'c'))\n"
+    ),
     "shop/parts.ts": (
         "export interface AddressNormaliser {\n  normaliseAddress(address: string): string;\n}\n\n"
         "export function cleanAddress(address: string): string {\n  return address.trim().toUpperCase();\n}\n"
     ),
-    "shop/tree.rs": "/// Keeps addresses.\npub trait AddressBook {\n    fn find(&self, name: &str) -> Option<String>;\n}\n",
+    "shop/tree.rs": (
+        "/// Keeps addresses.\npub trait AddressBook {\n    fn find(&self, name: &str) -> Option<String>;\n}\n"
+    ),
 }
 
 
@@ -322,7 +328,9 @@ def test_a_narrow_filter_still_fills_the_list(tmp_path: Path) -> None:
         (tmp_path / f"mail{number}.py").write_text(text)
     (tmp_path / "rare").mkdir()
     for number in range(30):
-        (tmp_path / "rare" / f"other{number}.py").write_text(f"def turn_{number}(wheel):\n    return wheel + {number}\n")
+        (tmp_path / "rare" / f"other{number}.py").write_text(
+            f"def turn_{number}(wheel):\n    return wheel + {number}\n"
+        )
     engine = Engine(Settings(workers=1), encoder.load(), tmp_path / ".cache-of-test")
     engine.add_folder(str(tmp_path))
     engine.start()

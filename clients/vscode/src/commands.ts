@@ -1,7 +1,7 @@
 // What the user orders beside a search: similar code, jobs.
 import * as vscode from "vscode";
 
-import { placeOf, rangeOf } from "./present";
+import { placeOf, rangeOf, snippet } from "./present";
 import * as protocol from "./protocol";
 import type { Results } from "./results";
 import { messageOf, offer, type Server } from "./server";
@@ -17,7 +17,7 @@ export async function findSimilar(server: Server, results: Results, whole: boole
     }
     const { document, selection } = editor;
     const { start, end } = whole ? { start: selection.active, end: selection.active } : selection;
-    const selected = document.getText(new vscode.Range(start, end));
+    const selected = start.isEqual(end) ? "" : snippet(document, new vscode.Range(start, end));
     const params: protocol.FindSimilarParams = {
         textDocument: { uri: document.uri.toString() },
         range: { start, end },
@@ -30,7 +30,7 @@ export async function findSimilar(server: Server, results: Results, whole: boole
     await results.ask("finding similar code", ask, (result) => {
         const origin = selected ? undefined : result.origin;
         const name = origin?.name ?? `selection of line ${start.line + 1}`;
-        const text = origin ? document.getText(rangeOf(origin.targetRange)) : selected;
+        const text = origin ? snippet(document, document.validateRange(rangeOf(origin.targetRange))) : selected;
         return { title: `Like ${origin ? `${name} (${placeOf(origin)})` : `the ${name}`}`, result, ask, example: { name, text } };
     });
 }
@@ -40,7 +40,7 @@ export async function order(server: Server, kind: protocol.JobFinished["kind"]):
     if (!(await server.ready())) {
         return;
     }
-    const address = vscode.workspace.getConfiguration("sextant").get("cluster.address", "").trim();
+    const address = vscode.workspace.getConfiguration("sextant").get("clusterAddress", "").trim();
     const cluster = { label: "$(server-environment) Cluster", description: address, detail: "In your Ray cluster", on: address };
     const places = [
         { label: "$(vm) Here", detail: "In the server's own process, in the background", on: "inline" },
@@ -53,10 +53,10 @@ export async function order(server: Server, kind: protocol.JobFinished["kind"]):
     const folder = place && folders.length > 1 ? await vscode.window.showWorkspaceFolderPick() : folders[0];
     if (place && folder) {
         const params: protocol.TuneParams = { folder: folder.uri.toString(), on: place.on };
-        const request: Promise<protocol.ReindexResult> =
+        const request =
             kind === "tune"
                 ? server.request(protocol.TUNE, params)
-                : server.request(protocol.REINDEX, { ...params, scope: "all" } satisfies protocol.ReindexParams);
+                : server.request(protocol.REINDEX, { ...params, scope: "all" });
         await request.catch((error: unknown) => vscode.window.showErrorMessage(`Sextant: ${messageOf(error)}`));
     }
 }

@@ -1,7 +1,7 @@
 // How hits look: icons, bars, places, words.
 import * as vscode from "vscode";
 
-import type { Hit, Term } from "./protocol";
+import type { Hit, SearchResult, Term } from "./protocol";
 
 const BLOCKS = 5;
 const NOTABLE = 0.15; // of the heaviest word's weight
@@ -20,8 +20,10 @@ export function iconOf(hit: Hit): string {
     return `symbol-${kind.replace(/(?<=[a-z])(?=[A-Z])/g, "-").toLowerCase()}`;
 }
 
-export function bar(score: number): string {
-    const full = Math.round(Math.min(1, Math.max(0, score)) * BLOCKS);
+/** Return a hit's score as a bar. It is full for the best hit, unless nothing matches well. */
+export function bar(hit: Hit, { hits, lowConfidence }: SearchResult): string {
+    const most = lowConfidence ? 1 : (hits[0]?.score ?? 0) || 1;
+    const full = Math.round(Math.min(1, Math.max(0, hit.score / most)) * BLOCKS);
     return "▰".repeat(full) + "▱".repeat(BLOCKS - full);
 }
 
@@ -57,10 +59,10 @@ export function markdown(title: string, hits: readonly Hit[]): string {
     return [`## ${title}`, "", ...lines, ""].join("\n");
 }
 
-/** Return a text without the indentation that its lines share; the first may begin in the middle of one. */
-export function dedent(text: string): string {
-    const [first = "", ...rest] = text.split(/\r?\n/);
-    const indents = rest.filter((line) => line.trim()).map((line) => line.search(/\S/));
-    const common = indents.length ? Math.min(...indents) : 0;
-    return [first.trimStart(), ...rest.map((line) => line.slice(common))].join("\n");
+/** Return the text of a range from the beginning of its first line, without the indentation that all lines share. */
+export function snippet(document: vscode.TextDocument, range: vscode.Range): string {
+    const before = document.lineAt(range.start).text.slice(0, range.start.character);
+    const lines = `${before.trim() ? "" : before}${document.getText(range)}`.split(/\r?\n/);
+    const common = Math.min(...lines.filter((line) => line.trim()).map((line) => line.search(/\S/)));
+    return lines.map((line) => line.slice(common)).join("\n");
 }

@@ -9,14 +9,13 @@ interface Place {
     options: vscode.TextDocumentShowOptions;
     top: vscode.Range | undefined;
 }
+const LINES_COVERED = 4;
 const color = (id: string): vscode.ThemeColor => new vscode.ThemeColor(id);
 
 export class Preview {
     private readonly whole = vscode.window.createTextEditorDecorationType({
         isWholeLine: true,
-        backgroundColor: color("editor.rangeHighlightBackground"),
-        outline: "1px dotted",
-        outlineColor: color("editor.rangeHighlightBorder"),
+        backgroundColor: color("editor.foldBackground"),
     });
     private readonly words = vscode.window.createTextEditorDecorationType({
         backgroundColor: color("editor.findMatchHighlightBackground"),
@@ -46,6 +45,10 @@ export class Preview {
             const editor = await this.reveal(hit, { preserveFocus: true, preview: true });
             this.plain();
             this.shown = editor;
+            // Below the middle: the list covers the upper part.
+            const { line } = hit.location.range.start;
+            const above = new vscode.Position(Math.max(0, line - LINES_COVERED), 0);
+            editor.revealRange(new vscode.Range(above, above), vscode.TextEditorRevealType.InCenter);
             if (turn === this.turn) {
                 const target = document.validateRange(rangeOf(hit.targetRange));
                 const start = document.offsetAt(target.start);

@@ -131,6 +131,7 @@ export interface FolderStatus {
     skippedFiles: uinteger;
     languages: { [languageId: string]: uinteger };
     message?: string;
+    encodedUnits?: uinteger;
 }
 
 /** The answer to sextant/indexStatus. */

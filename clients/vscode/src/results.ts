@@ -1,7 +1,7 @@
 // The results view: what was found, grouped by file, for as long as the user needs it.
 import * as vscode from "vscode";
 
-import { bar, dedent, iconOf, markdown, notableTerms, placeOf, rangeOf, summary, uriOf, wordsIn } from "./present";
+import { bar, iconOf, markdown, notableTerms, placeOf, rangeOf, snippet, summary, uriOf, wordsIn } from "./present";
 import type { Hit, SearchResult } from "./protocol";
 import { messageOf } from "./server";
 
@@ -107,8 +107,9 @@ export class Results implements vscode.TreeDataProvider<Node> {
         const example = this.listing?.example;
         if (example && node && "hit" in node) {
             const document = await vscode.workspace.openTextDocument(uriOf(node.hit));
-            const left = this.snippet(node.hit, example.name, example.text);
-            const right = this.snippet(node.hit, placeOf(node.hit), document.getText(rangeOf(node.hit.targetRange)));
+            const target = document.validateRange(rangeOf(node.hit.targetRange));
+            const left = this.virtual(node.hit, example.name, example.text);
+            const right = this.virtual(node.hit, placeOf(node.hit), snippet(document, target));
             const title = `${example.name} ↔ ${node.hit.name}`;
             await vscode.commands.executeCommand("vscode.diff", left, right, title, { preview: true });
         }
@@ -148,7 +149,8 @@ export class Results implements vscode.TreeDataProvider<Node> {
         const icon = iconOf(hit);
         const state = vscode.TreeItemCollapsibleState[hit.why ? "Collapsed" : "None"];
         const item = new vscode.TreeItem({ label: hit.name, highlights: wordsIn(hit.name, hit) }, state);
-        item.description = [bar(hit.score), hit.containerName, summary(hit)].filter(Boolean).join("  ");
+        const score = this.listing && bar(hit, this.listing.result);
+        item.description = [score, hit.containerName, summary(hit)].filter(Boolean).join("  ");
         item.iconPath = new vscode.ThemeIcon(icon, new vscode.ThemeColor(`symbolIcon.${icon.slice(7)}Foreground`));
         const tooltip = new vscode.MarkdownString().appendCodeblock(hit.signature ?? hit.name, hit.languageId);
         item.tooltip = tooltip.appendText(`${hit.detail ?? ""}\n\n${placeOf(hit)} · score ${hit.score.toFixed(2)}`);
@@ -159,10 +161,10 @@ export class Results implements vscode.TreeDataProvider<Node> {
         return item;
     }
 
-    private snippet(hit: Hit, name: string, text: string): vscode.Uri {
+    private virtual(hit: Hit, name: string, text: string): vscode.Uri {
         const path = `/${name.replaceAll("/", "∕")}/${hit.location.uri.replace(/.*\//, "")}`;
         const uri = vscode.Uri.from({ scheme: SNIPPETS, path, query: String(this.snippets.size) });
-        this.snippets.set(uri.toString(), dedent(text));
+        this.snippets.set(uri.toString(), text);
         return uri;
     }
 }

@@ -75,7 +75,7 @@ export class Search {
         void vscode.commands.executeCommand("setContext", "sextant.searching", true);
         this.typed("");
         pick.show();
-        const status = await this.server.request<protocol.IndexStatus>(protocol.INDEX_STATUS).catch(() => undefined);
+        const status = await this.server.request(protocol.INDEX_STATUS).catch(() => undefined);
         this.languages = [...new Set(status?.folders.flatMap((folder) => Object.keys(folder.languages)))].sort();
     }
 
@@ -114,7 +114,7 @@ export class Search {
     private ask(query: string, token: vscode.CancellationToken, onPartial?: Take): Promise<protocol.SearchResult> {
         const limit = vscode.workspace.getConfiguration("sextant").get("search.limit", 30);
         const params: protocol.SearchParams = { query, limit, explain: true };
-        return this.server.request<protocol.SearchResult>(protocol.SEARCH, params, token, onPartial);
+        return this.server.request(protocol.SEARCH, params, token, onPartial);
     }
 
     private async search(query: string): Promise<void> {
@@ -148,7 +148,7 @@ export class Search {
         const items = result.hits.map((hit) => ({
             label: `$(${iconOf(hit)}) ${hit.name}`,
             description: [hit.containerName, placeOf(hit)].filter(Boolean).join(" · "),
-            detail: `${bar(hit.score)} ${hit.score.toFixed(2)}  ${summary(hit)}`,
+            detail: `${bar(hit, result)} ${hit.score.toFixed(2)}  ${summary(hit)}`,
             buttons: [ASIDE],
             alwaysShow: true,
             hit,

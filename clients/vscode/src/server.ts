@@ -9,6 +9,7 @@ import { install } from "./install";
 import * as protocol from "./protocol";
 
 const RESTARTS = 4;
+const NEVER = new vscode.CancellationTokenSource().token;
 
 /** `idle`: there is no folder to search. `missing`: no command was found. `failed`: it does not run. */
 export type Phase = { name: "idle" | "starting" | "running" } | { name: "missing" | "failed"; reason: string };
@@ -45,8 +46,8 @@ export class Server {
         );
     }
 
-    offers(method: string): boolean {
-        return this.methods.includes(method);
+    offers(type: { method: string }): boolean {
+        return this.methods.includes(type.method);
     }
 
     /** Stop the server if it runs, look for it again and start it. */
@@ -88,24 +89,24 @@ export class Server {
     }
 
     /** Send a request; `onPartial` is given what is found at once. Throws an Error with a sentence for the user. */
-    async request<R>(
-        method: string,
-        params?: object,
-        token?: vscode.CancellationToken,
+    async request<P extends object | undefined, R>(
+        type: { method: string } & (lsp.RequestType<P, R, void> | lsp.RequestType0<R, void>),
+        params?: P,
+        token: vscode.CancellationToken = NEVER,
         onPartial?: (partial: R) => void,
     ): Promise<R> {
         if (!this.client || this.phase.name !== "running") {
             throw new Error("Sextant's server is not running.");
         }
-        if (!this.offers(method)) {
-            throw new Error(`This version of Sextant's server does not offer ${method}. Update it.`);
+        if (!this.offers(type)) {
+            throw new Error(`This version of Sextant's server does not offer ${type.method}. Update it.`);
         }
         if (!onPartial) {
-            return await this.client.sendRequest<R>(method, params, token);
+            return await this.client.sendRequest<R>(type.method, params, token);
         }
         const partialResultToken = crypto.randomUUID();
         const listening = this.client.onProgress(new lsp.ProgressType<R>(), partialResultToken, onPartial);
-        const answer = this.client.sendRequest<R>(method, { ...params, partialResultToken }, token);
+        const answer = this.client.sendRequest<R>(type.method, { ...params, partialResultToken }, token);
         return answer.finally(() => void listening.dispose());
     }
 
@@ -176,11 +177,11 @@ export class Server {
             initialize: () => undefined,
             clear: () => undefined,
         });
-        client.onNotification(protocol.SERVER_STATUS, (health: protocol.ServerStatusParams) => {
+        client.onNotification(protocol.SERVER_STATUS, (health) => {
             this.health = health;
             this.changed.fire();
         });
-        client.onNotification(protocol.JOB_FINISHED, (job: protocol.JobFinished) => this.finished.fire(job));
+        client.onNotification(protocol.JOB_FINISHED, (job) => this.finished.fire(job));
         client.onDidChangeState(({ newState }) => {
             if (this.client !== client || (this.phase.name === "failed" && newState !== lsp.State.Running)) {
                 return;

@@ -92,7 +92,7 @@ export class Status {
 
     /** Return the status, or why there is none. */
     private ask(): Promise<protocol.IndexStatus | string> {
-        return this.server.request<protocol.IndexStatus>(protocol.INDEX_STATUS).catch(messageOf);
+        return this.server.request(protocol.INDEX_STATUS).catch(messageOf);
     }
 
     private say(text: string, detail: string, health: keyof typeof SEVERITIES, busy = false): void {

@@ -34,6 +34,13 @@ def until(ask: Callable[[], T], what: str = "", patience: float = PATIENCE) -> T
         time.sleep(0.03)
 
 
+def _attach(socket: Path) -> pynvim.Nvim | None:
+    try:
+        return pynvim.attach("socket", path=str(socket))
+    except ConnectionRefusedError:  # it is there before Neovim listens
+        return None
+
+
 class Editor:
     """One running Neovim; `lua` and `keys` are what a user could do."""
 
@@ -78,7 +85,7 @@ class Editor:
             self._environment = {**os.environ, **terminal.environment, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
             size = ["-x", str(screen[0]), "-y", str(screen[1])]
             self._terminal("new-session", "-d", *size, "sh", str(home / "terminal.sh"))
-        self.nvim = pynvim.attach("socket", path=str(socket))
+        self.nvim = until(lambda: _attach(socket), "Neovim")
         if screen is not None:
             until(lambda: self.lua("return #vim.api.nvim_list_uis()"), "the terminal")
 
@@ -88,6 +95,10 @@ class Editor:
     def keys(self, keys: str) -> None:
         """Type as a user would; in a terminal through the terminal."""
         self.nvim.input(keys)
+
+    def run(self, command: str) -> None:
+        """Type a command; unlike an API call this takes an error message for what it is."""
+        self.nvim.input(f":{command}<CR>")
 
     def messages(self) -> str:
         return str(self.nvim.command_output("messages"))
@@ -109,7 +120,7 @@ class Editor:
     def floats(self) -> dict[str, list[str]]:
         """The texts of the floating windows by their titles, the prompt's and the list's first."""
         return self.lua("""
-            local found = {}
+            local found = vim.empty_dict()
             for _, win in ipairs(vim.api.nvim_list_wins()) do
               local config = vim.api.nvim_win_get_config(win)
               if config.relative ~= '' then

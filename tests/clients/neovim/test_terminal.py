@@ -28,16 +28,28 @@ def shows(editor: Editor, *texts: str) -> str:
         raise AssertionError(f"not on the screen: {texts}\n{editor.screen()}") from None
 
 
+def settled(editor: Editor, *texts: str) -> str:
+    """The screen once it shows these and stays as it is: the last key's answer is there."""
+    seen = [""]
+
+    def look() -> str:
+        seen.append(shows(editor, *texts))
+        return seen[-1] if len(seen) > 10 and len(set(seen[-10:])) == 1 else ""
+
+    return until(look)
+
+
 @pytest.fixture
-def terminal(edit: Open, library: Path, index: dict[str, str]):  # type: ignore[no-untyped-def]
+def terminal(edit: Open, neovim: tools.Program, library: Path, index: dict[str, str]):  # type: ignore[no-untyped-def]
     have(tools.tmux)
 
     def start(*plugins: str, init: str = "") -> Editor:
         folders = tuple(have(tools.plugin, name) for name in plugins)
-        path = os.environ["PATH"]
+        own = dict(index)
         if "fzf-lua" in plugins:
-            path = f"{Path(have(tools.fzf).command[0]).parent}:{path}"  # type: ignore[attr-defined]
-        own = {**index, "PATH": path}
+            fzf = Path(have(tools.fzf).command[0]).parent  # type: ignore[attr-defined]
+            own["PATH"] = f"{fzf}:{os.environ['PATH']}"
+            own["FZF_LUA_NVIM_BIN"] = str(tools.script(neovim, f"nvim-{neovim.version[1]}"))
         editor = edit(library, "email/utils.py", init=setup() + init, screen=SIZE, plugins=folders, environment=own)
         editor.wait_ready()
         return editor
@@ -76,7 +88,7 @@ def test_other_pickers(terminal, name: str, plugins: tuple[str, ...], list_key: 
     editor.type(" ", "s", "s")
     shows(editor, "Sextant")
     editor.type(*QUERY)
-    shows(editor, r"ƒ \w*decode", r"decoder\.py:\d+", r"0\.\d\d", "def ")
+    settled(editor, r"ƒ \w*decode", r"decoder\.py:\d+", r"0\.\d\d", "def ")
     if name == "telescope":
         shows(editor, "Preview|decoder.py")
     editor.type(list_key)
@@ -86,7 +98,7 @@ def test_other_pickers(terminal, name: str, plugins: tuple[str, ...], list_key: 
     editor.type(" ", "s", "s")
     shows(editor, "Sextant")
     editor.type(*QUERY)
-    shows(editor, r"ƒ \w*decode", "def ")
+    settled(editor, r"ƒ \w*decode", "def ")
     editor.type("Enter")
     until(lambda: "decode" in editor.lua("return vim.fn.expand('<cword>')"), "the name")
     assert editor.lua("return vim.fn.expand('%:p')").startswith(str(editor.folder))

@@ -144,13 +144,17 @@ def fzf() -> Program:
     found = shutil.which("fzf")
     if found:
         return Program([found])
-    program = _unpacked(suite("trixie"), "fzf")
-    # Others start it by its name.
-    script = CACHE / "bin" / "fzf"
-    script.parent.mkdir(parents=True, exist_ok=True)
-    script.write_text(f'#!/bin/sh\nexec {shlex.join(program.command)} "$@"\n')
-    script.chmod(0o755)
-    return Program([str(script)])
+    return Program([str(script(_unpacked(suite("trixie"), "fzf"), "fzf"))])
+
+
+def script(program: Program, name: str) -> Path:
+    """Return a script that starts a program, for others that start it by one name."""
+    path = CACHE / "bin" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exports = [f"export {key}={shlex.quote(value)}" for key, value in program.environment.items()]
+    path.write_text("\n".join(["#!/bin/sh", *exports, f'exec {shlex.join(program.command)} "$@"', ""]))
+    path.chmod(0o755)
+    return path
 
 
 @cache
@@ -178,14 +182,14 @@ def stylua() -> Path:
 
 @cache
 def plugin(name: str) -> Path:
-    """Return a plugin's folder: below SEXTANT_NVIM_PLUGINS, else Debian's."""
+    """Return a plugin's folder: Debian's, else the one below SEXTANT_NVIM_PLUGINS."""
+    debian = {"telescope.nvim": "neovim-telescope", "plenary.nvim": "neovim-plenary"}.get(name)
+    if debian:
+        return suite("sid") / "usr/share" / debian
     chosen = os.environ.get("SEXTANT_NVIM_PLUGINS")
     if chosen and (Path(chosen) / name).is_dir():
         return Path(chosen) / name
-    debian = {"telescope.nvim": "neovim-telescope", "plenary.nvim": "neovim-plenary"}.get(name)
-    if debian is None:
-        raise Missing(f"Debian has no {name}; SEXTANT_NVIM_PLUGINS may name a folder that holds it")
-    return suite("sid") / "usr/share" / debian
+    raise Missing(f"Debian has no {name}; SEXTANT_NVIM_PLUGINS may name a folder that holds it")
 
 
 def _prefetch() -> None:

@@ -72,10 +72,8 @@ function M.lsp()
     commands = { ['sextant.search'] = client.run_command, ['sextant.findSimilar'] = client.run_command },
     get_language_id = function(_, filetype) return language_ids[filetype] or filetype end,
     root_dir = function(buf, found)
-      local root = M.root(buf)
-      local problem = root and M.missing(client.config().cmd)
-      if root and not problem then return found(root) end
-      if problem then vim.notify_once('sextant: ' .. problem, vim.log.levels.WARN) end
+      local root = not M.missing(client.config().cmd) and M.root(buf)
+      if root then found(root) end
     end,
   }
 end

@@ -24,8 +24,8 @@ local M = {}
 
 -- stylua: ignore
 local links = { Function = 'Function', Type = 'Type', Module = 'Include', Name = 'Identifier', Container = 'Comment',
-  Path = 'Directory', Score = 'Number', Detail = 'Comment', Match = 'Search', Target = 'CursorLineNr', Notice = 'WarningMsg',
-  Error = 'ErrorMsg', Prompt = 'Title', Border = 'FloatBorder' }
+  Path = 'Directory', Score = 'Number', Detail = 'Comment', Match = 'Search', Target = 'CursorLineNr', Prompt = 'Title',
+  Notice = 'WarningMsg', Error = 'ErrorMsg', Border = 'FloatBorder' }
 for name, link in pairs(links) do
   vim.api.nvim_set_hl(0, 'Sextant' .. name, { link = link, default = true })
 end
@@ -152,6 +152,7 @@ end
 function M.preview(buf, win, hit)
   local path, range = vim.uri_to_fname(hit.location.uri), hit.targetRange
   local lines = M.lines(path)
+  vim.bo[buf].modifiable = true
   vim.api.nvim_buf_set_lines(buf, 0, -1, false, lines)
   local filetype = vim.filetype.match({ filename = path, buf = buf }) or ''
   if not pcall(vim.treesitter.start, buf, vim.treesitter.language.get_lang(filetype)) then

@@ -8,6 +8,8 @@ function M.setup(options)
   if vim.fn.has('nvim-0.10') == 0 then return vim.notify('sextant needs Neovim 0.10 or newer', vim.log.levels.ERROR) end
   local config, client = require('sextant.config'), require('sextant.client')
   config.set(options)
+  local problem = config.missing(config.options.cmd)
+  if problem then vim.notify_once('sextant: ' .. problem, vim.log.levels.WARN) end
   if vim.lsp.config then
     vim.lsp.config('sextant', config.lsp())
     vim.lsp.enable('sextant')

@@ -32,9 +32,12 @@ Question.nothing = { hits = {}, encoding = 'utf-16', folders = {} }
 ---@param words string
 ---@return sextant.Answer
 local function filter(answer, words)
-  local function key(hit) return { hit = hit, text = vim.inspect({ hit.name, hit.containerName, hit.location.uri }) } end
-  local found = vim.fn.matchfuzzy(vim.tbl_map(key, answer.hits), words, { key = 'text' })
-  local hits = vim.tbl_map(function(each) return each.hit end, found)
+  local keys = {}
+  for i, each in ipairs(answer.hits) do
+    keys[i] = { i = i, text = table.concat({ each.name, each.containerName or '', each.location.uri }, ' ') }
+  end
+  local found = vim.fn.matchfuzzy(keys, words, { key = 'text' })
+  local hits = vim.tbl_map(function(key) return answer.hits[key.i] end, found)
   return words == '' and answer or vim.tbl_extend('force', answer, { hits = hits })
 end
 

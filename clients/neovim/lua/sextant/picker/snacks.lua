@@ -8,7 +8,6 @@ return function(question, options)
   local function find(_, context)
     return function(add)
       local items
-      context.async:on('abort', vim.schedule_wrap(function() question:stop() end))
       vim.schedule(function()
         question:ask(context.filter.search, function(answer)
           local rows = hits.rows(answer, context.picker.list.win:size().width - 2)
@@ -34,7 +33,7 @@ return function(question, options)
     hits.preview(context.buf, context.win, context.item.hit)
   end
   local defaults = { title = question.title, search = question.words, live = true, supports_live = true }
-  defaults.finder, defaults.preview = find, preview
+  defaults.finder, defaults.preview, defaults.on_close = find, preview, function() question:stop() end
   defaults.format = function(item) return item.row end
   defaults.sort = { fields = { 'score:desc', 'idx' } } -- the server's order is the order
   require('snacks').picker.pick(vim.tbl_deep_extend('force', defaults, options or {}))

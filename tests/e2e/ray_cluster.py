@@ -1,0 +1,121 @@
+"""A real Ray cluster on this machine: a head and two nodes as separate processes on ports of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.e2e.raw import wait_until
+
+MARK = "SEXTANT_TEST_CLUSTER"
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def marked(name: str, value: str) -> set[int]:
+    """The processes whose environment has a variable of this value."""
+    found, wanted = set(), f"{name}={value}".encode()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    found.add(int(entry.name))
+    return found
+
+
+def title(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+class RayCluster:
+    """The head computes nothing, each node has one processor."""
+
+    def __init__(self, ray: Path = Path(sys.executable).parent / "ray") -> None:
+        self._ray = ray
+        self._home = Path(tempfile.mkdtemp(prefix="sxt-", dir="/tmp"))
+        self.token = self._home / "token"
+        self.token.touch(0o600)
+        self.token.write_text(secrets.token_hex(32))
+        self.port = free_port()
+        self.client_port = free_port()
+        self._parts: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def environment(self, part: str) -> dict[str, str]:
+        return {
+            **os.environ,
+            MARK: f"{self._home.name}-{part}",
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self.token),
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+
+    def _start(self, part: str, *options: str) -> None:
+        command = [self._ray, "start", "--block", "--object-store-memory=100000000", *options]
+        log = (self._home / f"{part}.log").open("wb")
+        self._parts[part] = subprocess.Popen(
+            command,
+            env=self.environment(part),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        log.close()
+
+    def start_head(self) -> None:
+        """Start a head; it answers a few seconds later."""
+        port = f"--port={self.port}"
+        folder = f"--temp-dir={self._home}/ray"
+        self._start("head", "--head", port, folder, "--num-cpus=0", "--include-dashboard=false")
+        wait_until(self.is_up, 90)
+
+    def is_up(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return "Ray runtime started" in (self._home / "head.log").read_text()
+        return False
+
+    def start_nodes(self, *names: str) -> None:
+        for name in names:  # one after another: two at once on one machine choose the same ports
+            self._start(name, f"--address={self.address}", "--num-cpus=1")
+            wait_until(lambda name=name: "Ray runtime started" in (self._home / f"{name}.log").read_text(), 90)  # type: ignore[misc]
+
+    def pids(self, part: str) -> set[int]:
+        return marked(MARK, f"{self._home.name}-{part}")
+
+    def workers(self) -> set[int]:
+        """The processes that run tasks."""
+        return {pid for name in self._parts for pid in self.pids(name) if title(pid).startswith("ray::_work")}
+
+    def kill(self, part: str) -> None:
+        """Kill a part at once, as a machine that loses power."""
+        self._parts.pop(part).kill()
+        for _ in range(3):
+            for pid in self.pids(part):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not self.pids(part))
+
+    def close(self) -> None:
+        for part in list(self._parts):
+            self.kill(part)
+        shutil.rmtree(self._home, ignore_errors=True)
