@@ -90,7 +90,7 @@ class SentenceEncoder:
     def __init__(self, folder: Path) -> None:
         self._teacher = Teacher(folder, _PIECES)
 
-    def encode(self, passages: Sequence[Passage]) -> npt.NDArray[np.float32]:
+    def encode(self, passages: Sequence[Passage], token: CancelToken | None = None) -> npt.NDArray[np.float32]:
         """Return (n, 384) unit rows."""
         texts = ["\n".join(filter(None, (one.documentation, one.signature, one.body))) for one in passages]
         order = sorted(range(len(texts)), key=lambda number: len(texts[number]))

@@ -54,11 +54,15 @@ class Lessons:
 
     def rows(self, vocabulary: Vocabulary) -> Iterable[tuple[int, npt.NDArray[np.float32]]]:
         """Yield (token id, projected vector) for the tokens that the teacher encoded alone."""
+        return ((number, vector @ self.projection) for number, vector in self.words(vocabulary))
+
+    def words(self, vocabulary: Vocabulary) -> Iterable[tuple[int, npt.NDArray[np.float32]]]:
+        """Yield (token id, the teacher's vector) for the tokens that it encoded alone."""
         places = dict(zip(self.keys.tolist(), range(len(self.keys)), strict=True))
         for number, entry in enumerate(vocabulary.entries):
             place = places.get(key(entry.removeprefix(CONTINUATION)))
             if place is not None:
-                yield number, self.vectors[place].astype(np.float32) @ self.projection
+                yield number, self.vectors[place].astype(np.float32)
 
 
 def cached(folder: Path) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float16]]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from server.model import data, encoder, negatives
 from server.model.data import Corpus, Counted
-from server.model.encoder import Weights
+from server.model.encoder import BagEncoder, Weights
 from server.model.lessons import Lessons
 from server.model.network import BagNetwork, Batch, pair_loss, teacher_loss
 from server.model.vocabulary import Vocabulary
@@ -97,6 +97,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m server.model.train", description=main.__doc__)
     parser.add_argument("--pairs", type=Path, required=True, help="what server.model.corpus wrote")
     parser.add_argument("--out", type=Path, required=True, help="the model folder; checkpoints go beside it")
+    parser.add_argument(
+        "--continue",
+        type=Path,
+        dest="earlier",
+        help="model folder to go on from, at a lower --rate; --words may add words",
+    )
     parser.add_argument("--teacher", type=Path, help="what server.model.distill wrote")
     parser.add_argument("--exclude", type=Path, help="JSON list of Python functions that must not be trained on")
     parser.add_argument("--tensorboard", type=Path, help="folder for TensorBoard's logs (needs tensorboard)")
@@ -111,7 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     corpus, _ = data.load(options.pairs, excluded).split()
     vocabulary = Vocabulary.parse(options.words.read_bytes()) if options.words else None
     chart = _chart(options.tensorboard) if options.tensorboard else lambda name, value, step: None
-    run(settings, corpus, options.out, options.teacher, vocabulary, chart=chart)
+    earlier = encoder.load(options.earlier) if options.earlier else None
+    run(settings, corpus, options.out, options.teacher, vocabulary, earlier, chart=chart)
     return 0
 
 
@@ -121,21 +128,25 @@ def run(
     out: Path,
     teacher: Path | None = None,
     vocabulary: Vocabulary | None = None,
+    earlier: BagEncoder | None = None,
     after_epoch: Callable[[int], None] = lambda _: None,
     chart: Chart = lambda name, value, step: None,
 ) -> list[float]:
     """Train on all of a corpus, write the model folder, and return the mean loss of every epoch.
 
-    Without a vocabulary one is learned. `after_epoch` is told how many epochs are in the checkpoint; what it raises
-    stops the run.
+    Without a vocabulary one is learned, or that of the `earlier` model kept. `after_epoch` is told how many epochs
+    are in the checkpoint; what it raises stops the run.
     """
     torch.set_num_threads(settings.threads)
     checkpoint = out.with_name(f"{out.name}.checkpoint")
     checkpoint.mkdir(parents=True, exist_ok=True)
-    vocabulary = vocabulary or _vocabulary(settings, corpus, checkpoint)
+    vocabulary = vocabulary or (earlier.vocabulary if earlier else _vocabulary(settings, corpus, checkpoint))
     counted = data.counted(corpus, vocabulary)
     lessons = Lessons.of(teacher, corpus.records, settings.dimensions) if teacher else None
-    network = BagNetwork(start(settings, vocabulary, counted, lessons), settings.temperature)
+    weights = start(settings, vocabulary, counted, lessons)
+    if earlier:
+        weights = extended(earlier, vocabulary, weights, lessons)
+    network = BagNetwork(weights, settings.temperature)
     optimizer = _optimizer(settings, network)
     losses = _resume(checkpoint, settings, network, optimizer)
     for epoch in range(len(losses), settings.epochs):
@@ -159,6 +170,32 @@ def start(settings: Settings, vocabulary: Vocabulary, counted: Counted, lessons:
     share = np.bincount(counted.passages.tokens, minlength=len(vocabulary)) / max(1, len(counted))
     fields = np.array([*(FIELD_WEIGHTS[name] for name in FIELDS), 1.0], dtype=np.float32)
     return Weights(rows, (_RARITY / (_RARITY + share)).astype(np.float32), fields)
+
+
+def extended(earlier: BagEncoder, vocabulary: Vocabulary, fresh: Weights, lessons: Lessons | None) -> Weights:
+    """Return an earlier model's weights with rows for the words that it lacks.
+
+    A new word that the teacher knows lies where the earlier model has the words that the teacher finds like it: a ridge
+    regression from the teacher's vectors of known words to their rows. The others keep their fresh rows.
+    """
+    old = earlier.weights
+    known = {entry: number for number, entry in enumerate(earlier.vocabulary.entries)}
+    rows, importance = fresh.rows.copy(), fresh.importance.copy()
+    new: list[int] = []
+    for number, entry in enumerate(vocabulary.entries):
+        if entry in known:
+            rows[number], importance[number] = old.rows[known[entry]], old.importance[known[entry]]
+        else:
+            new.append(number)
+    if lessons:
+        taught = dict(lessons.words(vocabulary))
+        both = [number for number in taught if vocabulary.entries[number] in known]
+        vectors, wanted = np.stack([taught[number] for number in both]), rows[both]
+        across = np.linalg.solve(vectors.T @ vectors + np.eye(vectors.shape[1], dtype=np.float32), vectors.T @ wanted)
+        for number in new:
+            if number in taught:
+                rows[number] = taught[number] @ across
+    return Weights(rows, importance, old.fields)
 
 
 def steps(

@@ -18,6 +18,7 @@ from server.model import asked, benchmarks, clones, corpus, data, encoder, measu
 from server.model.encoder import QUERY, BagEncoder, ModelError
 from server.model.network import BagNetwork, Batch
 from server.model.snapshots import Change
+from server.model.vocabulary import Vocabulary
 from server.types import Kind, Passage
 
 SERVER = Path(__file__).parents[2] / "server"
@@ -309,6 +310,24 @@ def test_training_falls_and_resumes_to_the_same_result(pairs: data.Corpus, tmp_p
         assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     trained = encoder.load(tmp_path / "broken")
     assert trained.dimensions == 32 and trained.encode_query("read the weights").any()
+
+
+def test_training_goes_on_from_an_earlier_model_with_more_words(pairs: data.Corpus, tmp_path: Path) -> None:
+    settings = train.Settings(dimensions=32, vocabulary=600, epochs=1, batch=16, threads=1)
+    train.run(settings, pairs, tmp_path / "earlier")
+    earlier = encoder.load(tmp_path / "earlier")
+    more = Vocabulary([*earlier.vocabulary.entries[::-1], "entirely", "new"])
+    fresh = train.start(settings, more, data.counted(pairs, more), None)
+    weights = train.extended(earlier, more, fresh, None)
+    number = more.entries.index(earlier.vocabulary.entries[7])
+    assert np.array_equal(weights.rows[number], earlier.weights.rows[7])
+    assert np.array_equal(weights.rows[-2:], fresh.rows[-2:])
+    BagEncoder(more, weights, "x").encode_query("entirely new")
+    slow = replace(settings, rate=1e-6)
+    train.run(slow, pairs, tmp_path / "later", vocabulary=more, earlier=earlier)
+    later = encoder.load(tmp_path / "later")
+    for text in ("read the weights", "a folder of records"):
+        assert later.encode_query(text) @ earlier.encode_query(text) > 0.99
 
 
 def interrupt_after(epochs: int) -> Callable[[int], None]:
