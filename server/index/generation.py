@@ -33,8 +33,8 @@ which is extrapolated."""
 ANNOY_TREES = 20
 """More trees cost memory and build time for recall that exact rescoring of many candidates gives cheaper."""
 ANNOY_SEARCH_K = 100_000
-"""Nodes inspected a query. Recall@10 after rescoring at 90,000 rows: .927 with 10,000, .984 with 40,000, .992 with 80,000,
-.997 with 160,000. Not measured beyond."""
+"""Nodes inspected a query. Recall@10 after rescoring at 90,000 rows: .927 with 10,000, .984 with 40,000, .992 with
+80,000, .997 with 160,000. Not measured beyond."""
 _PLATFORM = f"{sys.byteorder}-{platform.machine()}-{platform.system()}"
 
 

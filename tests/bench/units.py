@@ -42,7 +42,9 @@ def main() -> None:
             told = sum(bool(unit.passage.documentation) for unit in units)
             for place, value in enumerate((1, len(data), len(units), told, not own, has_error, spent)):
                 rows[language][place] += value
-    print(f"{'language':16} {'files':>6} {'KB':>7} {'units':>7} {'told':>5} {'module only':>11} {'errors':>6} {'s/MB':>5}")
+    print(
+        f"{'language':16} {'files':>6} {'KB':>7} {'units':>7} {'told':>5} {'module only':>11} {'errors':>6} {'s/MB':>5}"
+    )
     for language, (files, size, units, told, alone, errors, spent) in sorted(rows.items()):
         shares = f"{told / max(1, units):5.0%} {alone / files:11.0%} {errors / files:6.0%}"
         print(f"{language:16} {files:6.0f} {size / 1e3:7.0f} {units:7.0f} {shares} {spent / max(1, size) * 1e6:5.2f}")
