@@ -23,6 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         # First of all: from here on nothing but the protocol reaches the real stdout.
         streams = take_stdio() if arguments.tcp is None else None
+        from server.process import share_one_arena  # noqa: PLC0415
+
+        share_one_arena()
         from server.lsp.server import serve  # noqa: PLC0415
 
         return serve(streams, arguments.tcp, arguments.log)

@@ -264,6 +264,7 @@ class Engine:
             if root in self._again:
                 self._scan(self._folders[root])
             elif not self._work and self._watches is not None:
+                release_memory()
                 self._background.collect_if_due(self._data_dir, self._settings)
             self._spaces.choose()
         self._background.compact_if_due(self._folders[root])

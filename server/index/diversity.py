@@ -77,7 +77,7 @@ def collapsed(best: list[Scored]) -> list[Scored]:
 
 
 def spread(best: list[Scored], demotion: float, limit: int) -> list[Scored]:
-    """Return so many hits, those of one file a little lower for each better one, by `demotion` on the logistic scale."""
+    """Return so many hits, those of a file a little lower for each better one, by `demotion` on the logistic scale."""
     seen: dict[tuple[str, str], int] = {}
     lowered: list[tuple[float, int]] = []
     for number, one in enumerate(best):

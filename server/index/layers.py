@@ -28,8 +28,9 @@ COMPACT_MIN_UNITS = 2_000
 """A delta this small is never worth a new generation: merging it takes milliseconds."""
 COMPACT_SHARE = 0.1
 """Of the generation's units: past it the delta is folded into a new generation."""
-COMPACT_SHARE_BULK = 1.0
-"""The same during a first index, where each early generation is written in vain: doubling keeps that to one more."""
+COMPACT_BULK_UNITS = (16_000, 30_000)
+"""The same during a first index, where each early generation is written in vain: from the first number on a delta is
+folded when it is as large as the generation, and at the second in any case, as it is what takes the memory."""
 FOLD_BESIDE = 20_000
 """Units; from here on a generation is made in a process of its own, whose memory and locks are not the server's."""
 _ENCODE_BATCH = 512
@@ -257,8 +258,10 @@ class FolderLayers:
         """Tell whether the delta has grown past what merging it on each save should cost."""
         if not self.store.is_writer and not self.store.trouble:
             return False  # the process that writes will
-        share = COMPACT_SHARE_BULK if is_bulk else COMPACT_SHARE
-        return self.delta_units > max(COMPACT_MIN_UNITS, share * len(self._base))
+        if is_bulk:
+            least, most = COMPACT_BULK_UNITS
+            return self.delta_units > min(most, max(least, len(self._base)))
+        return self.delta_units > max(COMPACT_MIN_UNITS, COMPACT_SHARE * len(self._base))
 
     @property
     def wants_tree(self) -> bool:

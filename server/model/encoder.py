@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,12 +40,14 @@ class ModelError(Exception):
 class Weights:
     """What training found."""
 
-    rows: npt.NDArray[np.float32]
-    """(tokens, dimensions): where each token points."""
+    rows: npt.NDArray[np.float32] | npt.NDArray[np.int8]
+    """(tokens, dimensions): where each token points; as int8 if there are scales."""
     importance: npt.NDArray[np.float32]
     """(tokens,): how much each token matters, above 0."""
     fields: npt.NDArray[np.float32]
     """(len(FIELDS) + 1,): how much each field matters, the question last, above 0."""
+    scales: npt.NDArray[np.float32] | None = None
+    """(tokens,): what the numbers of a row are to be multiplied by."""
 
     def check(self, size: int) -> None:
         """Raise ValueError unless the arrays belong together and to a vocabulary of `size` tokens."""
@@ -97,15 +100,14 @@ class BagEncoder:
     def __init__(self, vocabulary: Vocabulary, weights: Weights, fingerprint: str) -> None:
         weights.check(len(vocabulary))
         self.vocabulary = vocabulary
-        # The product alone: keeping the rows beside it would cost a server another 30 MB.
-        self._table = weights.rows * weights.importance[:, None]
+        self._rows, self._scales = weights.rows, weights.scales
         self._importance, self._fields = weights.importance, weights.fields
         self._fingerprint = fingerprint
 
     @property
     def weights(self) -> Weights:
         """Return what training found, up to rounding."""
-        return Weights(self._table / self._importance[:, None], self._importance, self._fields)
+        return Weights(_unscaled(self._rows, self._scales), self._importance, self._fields)
 
     @property
     def fingerprint(self) -> str:
@@ -115,7 +117,15 @@ class BagEncoder:
     @property
     def dimensions(self) -> int:
         """Return the length of a vector."""
-        return int(self._table.shape[1])
+        return int(self._rows.shape[1])
+
+    def _take(self, numbers: npt.NDArray[np.int32]) -> Vectors:
+        """Return the (n, dimensions) rows of some tokens, times their importance.
+
+        The table stays as int8: a server would need 21 MB more for the product of all rows, to use few of them.
+        """
+        scales = self._scales[numbers] if self._scales is not None else None
+        return _unscaled(self._rows[numbers], scales) * self._importance[numbers, None]
 
     def encode(self, passages: Sequence[Passage]) -> Vectors:
         """Return (n, dimensions) unit rows; a zero row where no token is known.
@@ -149,8 +159,11 @@ class BagEncoder:
             (int(field), int(token)): float(weight) / int(times)
             for field, token, weight, times in zip(bags.fields, bags.tokens, weights, bags.counts, strict=True)
         }
-        dots = {token: float(self._table[token].astype(np.float64) @ vector) for _, token in shares}
-        norm = float(np.linalg.norm(weights @ self._table[bags.tokens])) or 1.0
+        rows = self._take(bags.tokens)
+        dots = {
+            int(token): float(row.astype(np.float64) @ vector) for token, row in zip(bags.tokens, rows, strict=True)
+        }
+        norm = float(np.linalg.norm(weights @ rows)) or 1.0
         found: dict[str, float] = {}
         for field, text in parts:
             for word, times in Counter(tokens.words(text)).items():
@@ -168,7 +181,7 @@ class BagEncoder:
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         for row, (start, end) in enumerate(zip(bags.starts[:-1].tolist(), bags.starts[1:].tolist(), strict=True)):
             # One small product a row, not one large one: its result cannot depend on the other rows of the batch.
-            total = weights[start:end] @ self._table[bags.tokens[start:end]]
+            total = weights[start:end] @ self._take(bags.tokens[start:end])
             length = np.sqrt(total @ total)
             if length > 0:
                 vectors[row] = total / length
@@ -228,7 +241,11 @@ def unpack(data: bytes) -> Weights:
         raise ValueError(f"made for tokenizer version {tensors['tokenizer'].tolist()}, not {tokens.TOKENIZER_VERSION}")
     if rows.dtype != np.int8 or scales.shape != rows.shape[:1]:
         raise ValueError(f"rows of {rows.dtype} with scales {scales.shape}")
-    return Weights(rows * scales[:, None].astype(np.float32), tensors["importance"], tensors["fields"])
+    return Weights(rows, tensors["importance"], tensors["fields"], scales.astype(np.float32))
+
+
+def _unscaled(rows: npt.NDArray[Any], scales: npt.NDArray[np.float32] | None) -> Vectors:
+    return rows if scales is None else rows * scales[:, None]
 
 
 def _fingerprint(*parts: bytes) -> str:

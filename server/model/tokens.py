@@ -16,7 +16,10 @@ _LONGEST_WORD = 200
 
 def words(text: str) -> list[str]:
     """Return the identifiers, words and numbers of a text as they stand there, in order."""
-    return [word for word in _WORD.findall(text) if len(word) <= _LONGEST_WORD]
+    found: list[str] = _WORD.findall(text)
+    if max(map(len, found), default=0) > _LONGEST_WORD:
+        return [word for word in found if len(word) <= _LONGEST_WORD]
+    return found
 
 
 @lru_cache(maxsize=1 << 16)

@@ -132,8 +132,8 @@ def tune(
         encoder.save(out, vocabulary, tuned.weights)
     message = (
         f"{reason or 'The repository model is better and is used from now on.'} Documentation finds its code at "
-        f"{before.mean():.3f} before and {after.mean():.3f} after tuning (mean reciprocal rank of {len(before)} in files "
-        f"that were not trained on), general code at {general_before.mean():.3f} and {general_after.mean():.3f}."
+        f"{before.mean():.3f} before and {after.mean():.3f} after tuning (mean reciprocal rank of {len(before)} in "
+        f"files that were not trained on), general code at {general_before.mean():.3f} and {general_after.mean():.3f}."
     )
     return Outcome(
         not reason,
