@@ -190,7 +190,7 @@ def test_hard_negatives_are_other_records_of_the_language(pairs: data.Corpus) ->
         assert (found[counted.asked] != counted.asked).all()
     settings = train.Settings(batch=16, hard=0.5)
     for step in train.steps(settings, 0, counted, found):
-        assert len(step.rows) <= 1.5 * len(step.asked) and len(step.masked) == len(step.rows)
+        assert len(step.rows) <= 1.5 * len(step.asked) + 0.5 and len(step.masked) == len(step.rows)
     assert any(len(step.rows) > len(step.asked) for step in train.steps(settings, 0, counted, found))
 
 
