@@ -405,6 +405,8 @@ def _explained(error: Exception, address: str) -> str:
             f"the cluster at {address} runs Python {python[0]} with Ray {ray[0]}, this is Python {python[1]} with Ray "
             f"{ray[1]}; install Sextant under Python {python[0].rpartition('.')[0]} with: pip install ray=={ray[0]}"
         )
+    if "connection timeout" in text:
+        return f"{address} does not answer; is it the port of Ray's client server, and is clusterTokenFile right?"
     if "raylet" in text or "node" in text.lower():
         return f"{_first_line(error)}; is this machine a node of that cluster? From outside use ray://host:10001"
     return f"the cluster at {address} cannot be used: {_first_line(error)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -61,13 +61,33 @@ class Inline:
 
 
 class _Tally:
-    """How far a job is."""
+    """How far a job is: what is counted, and what is on its way."""
 
     def __init__(self, total_files: int, report: Callable[[Progress], None]) -> None:
         self.files = self.computed = self.known = 0
+        self._flying: set[bytes] = set()
+        self._landed: set[bytes] = set()
         self._total = total_files
         self._report = report
         self._reported_at = 0.0
+
+    def missing(self, store: VectorStore, keys: Sequence[bytes]) -> set[bytes]:
+        """Return the keys that are neither stored nor on their way, and count the stored ones."""
+        self._flying -= self._landed  # those are found in the store from now on
+        self._landed.clear()
+        known = store.known(keys)
+        self.known += len(known)
+        return set(keys) - known - self._flying
+
+    def depart(self, key: bytes) -> None:
+        """Note that a vector is on its way."""
+        self._flying.add(key)
+
+    def land(self, keys: Sequence[bytes]) -> None:
+        """Note that vectors have been stored."""
+        self._landed.update(keys)
+        self.computed += len(keys)
+        self.show()
 
     def show(self) -> None:
         now = time.monotonic()
@@ -95,17 +115,14 @@ def fill(
         # The same walk as the index: what is ignored is not read, and so goes nowhere (invariant 8).
         found.append((root, list(walk(root, IgnoreRules(root, settings.exclude), settings, token))))
     tally = _Tally(sum(len(files) for _, files in found), report)
-    flying: set[bytes] = set()
     apart = Apart(settings)
-    batches = _batches(found, job, settings, store, batch_size, flying, tally, apart, token)
+    batches = _batches(found, job, settings, store, batch_size, tally, apart, token)
     try:
         for batch, packed in compute.run(batches, token):
             rows = np.frombuffer(packed, np.float16).reshape(len(batch.keys), -1)
             store.put(dict(zip(batch.keys, rows, strict=True)))
             store.save()
-            flying.difference_update(batch.keys)
-            tally.computed += len(batch.keys)
-            tally.show()
+            tally.land(batch.keys)
     finally:
         batches.close()
         apart.close()
@@ -118,7 +135,6 @@ def _batches(
     settings: Settings,
     store: VectorStore,
     batch_size: int,
-    flying: set[bytes],
     tally: _Tally,
     apart: Apart,
     token: CancelToken,
@@ -134,13 +150,13 @@ def _batches(
                 if ingested.entry.columns is None:
                     continue
                 keys = ingested.entry.columns.key_list()
-                known = store.known(keys)
-                tally.known += len(known)
+                missing = tally.missing(store, keys)
                 for key, passage in zip(keys, ingested.passages, strict=True):
-                    if key in known or key in flying:
+                    if key not in missing:
                         continue
+                    missing.discard(key)
                     sent = stripped(passage, ingested.entry.language) if job.strips else passage
-                    flying.add(key)
+                    tally.depart(key)
                     waiting[key] = sent
                     size += sum(map(len, sent.fields()))
                     if len(waiting) >= batch_size or size >= _BATCH_CHARACTERS:

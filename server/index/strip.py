@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tree_sitter import Node, Parser
 
-from server.index.languages import LANGUAGES, grammar_of
+from server.index.languages import LANGUAGES, NOTEBOOK, grammar_of
 from server.types import Passage
 
 _LONGEST = 8_000
@@ -42,8 +42,11 @@ def stripped(passage: Passage, language: str) -> Passage:
 
 def _bare(text: str, language: str) -> str:
     chosen = LANGUAGES.get(language)
-    if chosen is None or not text:
-        return ""
+    if chosen is not None and (chosen.scripts is not None or language == NOTEBOOK):
+        language = "python" if language == NOTEBOOK else "typescript"
+        chosen = LANGUAGES[language]
+    if chosen is None or not chosen.module or not text:
+        return ""  # nothing tells comments and strings from the rest
     data = chosen.opening + b" " * bool(chosen.opening) + text.encode("utf-8", "replace")[:_LONGEST]
     parser = Parser(grammar_of(language))
     tree = parser.parse(data)

@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--encoder", default="base", help="base, minilm, or as in the settings")
     parser.add_argument("--nodes", default="0,1,2")
     parser.add_argument("--editor", action="store_true")
-    parser.add_argument("--on", default="inline")
+    parser.add_argument("--on", default="inline", help="with --editor: inline or local")
     arguments = parser.parse_args()
     encoder = minilm() if arguments.encoder == "minilm" else arguments.encoder
     load, cores = os.getloadavg()[0], os.cpu_count()

@@ -17,6 +17,7 @@ from server.cluster.client import EncoderService
 from server.cluster.protocol import Done, Fill
 from server.config import Settings
 from server.engine import Engine
+from server.index.languages import LANGUAGES
 from server.index.strip import stripped
 from server.model import encoder
 from server.model.encoder import Weights
@@ -224,3 +225,9 @@ def test_comments_and_strings_are_stripped(language: str, body: str) -> None:
     found = stripped(Passage("name", "Container", 'def f(a="SECRET")', "SECRET", body), language)
     assert "SECRET" not in str(found)
     assert found.name == "name" and ("keep" in found.body or language == "klingon")
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_strings_are_stripped_in_every_language(language: str) -> None:
+    found = stripped(Passage("name", "", "", "SECRET", 'x = "SECRET one";\ny = "SECRET";\n'), language)
+    assert "SECRET" not in str(found)
