@@ -93,9 +93,9 @@ test("each key cancels the search before", async () => {
     process.kill(pid, "SIGSTOP"); // a server that is too slow for the typist
     try {
         const asked = count(/Sending request 'sextant\/search/g);
+        const cancelled = count(/Sending notification '\$\/cancelRequest'/g);
         await page.keyboard.type("wrap a paragraph");
         await until("a search is under way", () => count(/Sending request 'sextant\/search/g) > asked);
-        const cancelled = count(/Sending notification '\$\/cancelRequest'/g);
         await editor.input().fill("guess the charset of an email");
         await until("it is cancelled", () => count(/Sending notification '\$\/cancelRequest'/g) > cancelled);
     } finally {
