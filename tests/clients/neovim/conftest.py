@@ -58,6 +58,25 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"SEXTANT_DATA_DIR": str(tmp_path_factory.mktemp("index"))}
 
 
+@pytest.fixture(scope="module")
+def shared(
+    neovim: tools.Program, library: Path, index: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Editor]:
+    home = tmp_path_factory.mktemp("shared")
+    editor = Editor(neovim, home, library, setup(), "email/utils.py", environment=index)
+    editor.wait_ready()
+    yield editor
+    editor.close()
+
+
+@pytest.fixture
+def editor(shared: Editor) -> Iterator[Editor]:
+    """An editor in the library with a ready server, shared by tests that leave both as they were."""
+    shared.nvim.command(f"edit! {shared.folder / 'email/utils.py'}")
+    yield shared
+    shared.reset()
+
+
 @pytest.fixture
 def edit(neovim: tools.Program, tmp_path: Path, index: dict[str, str]) -> Iterator[Open]:
     """Start editors in a folder and end them with the test."""

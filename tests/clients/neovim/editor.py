@@ -18,7 +18,7 @@ from tests.clients.neovim import tools
 from tests.e2e.raw import REPOSITORY
 
 PLUGIN = REPOSITORY / "clients" / "neovim"
-PATIENCE = 15.0
+PATIENCE = 60.0
 T = TypeVar("T")
 
 
@@ -37,7 +37,7 @@ def until(ask: Callable[[], T], what: str = "", patience: float = PATIENCE) -> T
 def _attach(socket: Path) -> pynvim.Nvim | None:
     try:
         return pynvim.attach("socket", path=str(socket))
-    except ConnectionRefusedError:  # it is there before Neovim listens
+    except OSError:  # it is there before Neovim listens
         return None
 
 
@@ -149,6 +149,13 @@ class Editor:
 
     def screen(self, *, colored: bool = False) -> str:
         return self._terminal("capture-pane", "-p", *(["-e"] if colored else []))
+
+    def reset(self) -> None:
+        """Take away what a test left: windows, buffers, lists, messages."""
+        self.nvim.input("<C-\\><C-n><Esc>")
+        until(lambda: self.lua("return vim.api.nvim_get_mode().mode") == "n" and not self.floats())
+        self.nvim.command("silent! only | silent! tabonly | call setqflist([]) | messages clear")
+        self.lua("vim.notify = _G.notify or vim.notify")
 
     def close(self) -> None:
         try:

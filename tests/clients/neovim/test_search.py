@@ -40,13 +40,6 @@ def server(editor: Editor) -> int:
     return int(pid)
 
 
-@pytest.fixture
-def editor(edit: Open, library: Path) -> Editor:
-    started = edit(library, "email/utils.py")
-    started.wait_ready()
-    return started
-
-
 def test_quickfix(editor: Editor) -> None:
     editor.nvim.command(f"Sextant search ++quickfix {QUERY}")
     items = until(lambda: editor.lua(QUICKFIX), "quickfix items")
@@ -64,6 +57,7 @@ def test_location_list(editor: Editor) -> None:
     editor.nvim.command(f"Sextant search ++loclist {QUERY}")
     assert until(lambda: editor.lua("return vim.fn.getloclist(0)"), "location list")
     assert editor.lua("return #vim.fn.getqflist()") == 0
+    editor.nvim.command("lclose")
 
 
 def test_picker(editor: Editor) -> None:
@@ -153,6 +147,9 @@ def test_unsaved_text_is_found(editor: Editor) -> None:
     assert "weigh_anchor_of_galleon" in until(lambda: found(editor), "hits")[0]
     preview = editor.floats()["email/utils.py"]
     assert preview[:3] == source
+    editor.keys("<Esc>")
+    until(lambda: not editor.floats())
+    editor.nvim.command("edit!")
 
 
 def test_starts_the_server_for_an_empty_buffer(edit: Open, library: Path) -> None:
