@@ -36,7 +36,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real code: some packages of Python's standard library, as a project of their own."""
     folder = tmp_path_factory.mktemp("library")
     for name in ("email", "http", "json", "urllib"):
-        shutil.copytree(Path(sysconfig.get_path("stdlib")) / name, folder / name, ignore=shutil.ignore_patterns("*.pyc"))
+        shutil.copytree(
+            Path(sysconfig.get_path("stdlib")) / name, folder / name, ignore=shutil.ignore_patterns("*.pyc")
+        )
     (folder / ".git").mkdir()
     return folder
 

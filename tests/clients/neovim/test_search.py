@@ -141,7 +141,11 @@ def test_a_bad_filter_says_what_is_wrong(editor: Editor) -> None:
 
 
 def test_unsaved_text_is_found(editor: Editor) -> None:
-    source = ["def weigh_anchor_of_galleon(ship):", '    """Lift the iron hook of a wooden vessel."""', "    return ship"]
+    source = [
+        "def weigh_anchor_of_galleon(ship):",
+        '    """Lift the iron hook of a wooden vessel."""',
+        "    return ship",
+    ]
     editor.lua("vim.api.nvim_buf_set_lines(0, 0, 0, false, ...)", source)
     editor.nvim.command("Sextant search lift the iron hook of a vessel")
     assert "weigh_anchor_of_galleon" in until(lambda: found(editor), "hits")[0]
@@ -194,8 +198,7 @@ def test_columns_after_wide_characters(edit: Open, tmp_path: Path, encoding: str
         if vim.lsp.config then
           vim.lsp.config('sextant', {{ capabilities = capabilities }})
         else
-          local make = vim.lsp.protocol.make_client_capabilities
-          vim.lsp.protocol.make_client_capabilities = function() return vim.tbl_extend('force', make(), capabilities) end
+          vim.lsp.protocol.make_client_capabilities = function() return vim.deepcopy(capabilities) end
         end
     """
     editor = edit(folder, "a.js", init=init)

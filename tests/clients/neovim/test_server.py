@@ -73,12 +73,13 @@ def test_a_missing_server(edit: Open, library: Path) -> None:
 def test_health(editor: Editor) -> None:
     text = health(editor)
     assert "protocol 1, positions in utf-" in text
+    assert ": sextant " in text, "the version of the program"
     assert ": ready, " in text
     assert " files, " in text
 
 
 def test_status_and_progress(edit: Open, tmp_path: Path) -> None:
-    """While a large project is indexed for the first time, the statusline counts and the picker tells and asks again."""
+    """While a project is indexed for the first time, the statusline counts and the picker tells and asks again."""
     folder, source = tmp_path / "large", Path(sysconfig.get_path("stdlib"))
     (folder / ".git").mkdir(parents=True)
     for path in [*source.glob("*.py"), *source.glob("asyncio/*.py"), *source.glob("multiprocessing/*.py")]:
@@ -100,8 +101,9 @@ def test_status_and_progress(edit: Open, tmp_path: Path) -> None:
     assert any(status.endswith("%%") for status in statuses), statuses
     editor.keys("<Esc>")
     until(lambda: editor.lua("return require('sextant').status()") == "sextant", "quiet")
+    editor.lua("_G.told = '' vim.api.nvim_echo = function(chunks) _G.told = chunks[1][1] end")
     editor.nvim.command("Sextant status")
-    text = until(lambda: "\n".join(line for lines in editor.floats().values() for line in lines))
+    text = until(lambda: editor.lua("return _G.told"))
     assert "ready" in text
     assert "encoder" in text
 
@@ -110,7 +112,9 @@ def test_status_and_progress(edit: Open, tmp_path: Path) -> None:
 def test_jobs(editor: Editor, name: str) -> None:
     """A server that has the request does it and says how it went; one that has not is not asked."""
     offered = editor.lua("return vim.lsp.get_clients()[1].server_capabilities.experimental.sextant.methods")
-    editor.lua("_G.done = {} _G.notify = _G.notify or vim.notify vim.notify = function(text) table.insert(_G.done, text) end")
+    editor.lua(
+        "_G.done = {} _G.notify = _G.notify or vim.notify vim.notify = function(text) table.insert(_G.done, text) end"
+    )
     editor.nvim.command(f"Sextant {name}")
     first = until(lambda: editor.lua("return _G.done"))[0]
     if f"sextant/{name}" not in offered:
@@ -143,7 +147,9 @@ def test_commands(editor: Editor) -> None:
 
 def test_enable_without_setup(edit: Open, library: Path) -> None:
     command = ", ".join(f"'{word}'" for word in server_command())
-    init = f"if vim.lsp.config then vim.lsp.config('sextant', {{ cmd = {{ {command} }} }}) vim.lsp.enable('sextant') end"
+    init = (
+        f"if vim.lsp.config then vim.lsp.config('sextant', {{ cmd = {{ {command} }} }}) vim.lsp.enable('sextant') end"
+    )
     editor = edit(library, "email/utils.py", init=init)
     if editor.version < (0, 11):
         pytest.skip("vim.lsp.enable() came with Neovim 0.11")

@@ -88,7 +88,7 @@ def test_selection_after_wide_characters(edit: Open, shop: Path) -> None:
             start, end = (params["range"][at]["character"] * width for at in ("start", "end"))
             assert units[start:end].decode(name) == selected
             assert (params["text"], params["range"]["start"]["line"]) == (selected, 2)
-            until(lambda: editor.floats())
+            until(editor.floats)
             editor.keys("<Esc>")
             until(lambda: not editor.floats())
 
@@ -127,7 +127,9 @@ def test_command_ranges(edit: Open, shop: Path) -> None:
 def test_text_in_no_file(edit: Open, shop: Path) -> None:
     editor = edit(shop)
     editor.nvim.command("set filetype=python")
-    editor.lua("vim.api.nvim_buf_set_lines(0, 0, -1, false, { 'sum(each.weight * each.count for each in order.lines)' })")
+    editor.lua(
+        "vim.api.nvim_buf_set_lines(0, 0, -1, false, { 'sum(each.weight * each.count for each in order.lines)' })"
+    )
     editor.nvim.command("Sextant similar")
     until(lambda: "total_weight" in " ".join(found(editor)[:2]), "hits")
 
