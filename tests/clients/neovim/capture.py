@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from rich.console import Console
-from rich.terminal_theme import SVG_EXPORT_THEME, TerminalTheme
+from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 from tests.clients.neovim import tools
@@ -39,7 +39,8 @@ def main(folder: str, query: str, picture: str) -> int:
     with tempfile.TemporaryDirectory() as home:
         editor = Editor(tools.neovim(tools.editors()[-1]), Path(home), Path(folder), init, screen=(COLUMNS, LINES))
         try:
-            editor.nvim.command("silent! edit " + next(str(p) for p in Path(folder).rglob("*.py") if p.stat().st_size > 9000))
+            large = next(path for path in sorted(Path(folder).rglob("*.py")) if path.stat().st_size > 9000)
+            editor.nvim.command(f"silent! edit {large.relative_to(folder)}")
             editor.wait_ready()
             editor.nvim.input(f":Sextant search {query}<CR>")
             until(lambda: "found" in editor.screen() and "def " in editor.screen(), "hits")

@@ -36,7 +36,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real code: some packages of Python's standard library, as a project of their own."""
     folder = tmp_path_factory.mktemp("library")
     for name in ("email", "http", "json", "urllib"):
-        shutil.copytree(Path(sysconfig.get_path("stdlib")) / name, folder / name, ignore=shutil.ignore_patterns("*.pyc"))
+        shutil.copytree(
+            Path(sysconfig.get_path("stdlib")) / name, folder / name, ignore=shutil.ignore_patterns("*.pyc")
+        )
     (folder / ".git").mkdir()
     return folder
 
@@ -56,6 +58,25 @@ Open = Callable[..., Editor]
 def index(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """One place for all indexes, so that the library is indexed once."""
     return {"SEXTANT_DATA_DIR": str(tmp_path_factory.mktemp("index"))}
+
+
+@pytest.fixture(scope="module")
+def shared(
+    neovim: tools.Program, library: Path, index: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Editor]:
+    home = tmp_path_factory.mktemp("shared")
+    editor = Editor(neovim, home, library, setup(), "email/utils.py", environment=index)
+    editor.wait_ready()
+    yield editor
+    editor.close()
+
+
+@pytest.fixture
+def editor(shared: Editor) -> Iterator[Editor]:
+    """An editor in the library with a ready server, shared by tests that leave both as they were."""
+    shared.nvim.command(f"edit! {shared.folder / 'email/utils.py'}")
+    yield shared
+    shared.reset()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.clients.neovim import tools
 from tests.e2e.raw import REPOSITORY
 
 PLUGIN = REPOSITORY / "clients" / "neovim"
-PATIENCE = 15.0
+PATIENCE = 60.0
 T = TypeVar("T")
 
 
@@ -37,7 +37,7 @@ def until(ask: Callable[[], T], what: str = "", patience: float = PATIENCE) -> T
 def _attach(socket: Path) -> pynvim.Nvim | None:
     try:
         return pynvim.attach("socket", path=str(socket))
-    except ConnectionRefusedError:  # it is there before Neovim listens
+    except OSError:  # it is there before Neovim listens
         return None
 
 
@@ -65,7 +65,15 @@ class Editor:
         own |= {"PYTHONPATH": str(REPOSITORY), "HOME": str(home)}
         own |= {**program.environment, **(environment or {})}
         runtime = [part for plugin in plugins for part in ("--cmd", f"set rtp^={plugin}")]
-        command = [*program.command, "--headless", "--cmd", "set columns=160 lines=50", "-u", str(home / "init.lua"), *runtime]
+        command = [
+            *program.command,
+            "--headless",
+            "--cmd",
+            "set columns=160 lines=50",
+            "-u",
+            str(home / "init.lua"),
+            *runtime,
+        ]
         command += ["--listen", str(socket), *files]
         self._process = subprocess.Popen(
             command, cwd=folder, env={**os.environ, **own}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
@@ -76,7 +84,9 @@ class Editor:
             # The terminal is a second process: Neovim cannot start its own through a foreign dynamic linker.
             shown = [*program.command, "--server", str(socket), "--remote-ui"]
             # A script, because tmux reads the semicolons of LUA_PATH as its own.
-            exports = [f"export {name}={shlex.quote(value)}" for name, value in {**own, "COLORTERM": "truecolor"}.items()]
+            exports = [
+                f"export {name}={shlex.quote(value)}" for name, value in {**own, "COLORTERM": "truecolor"}.items()
+            ]
             (home / "terminal.sh").write_text("\n".join([*exports, "exec " + shlex.join(shown)]))
             settings = ["default-terminal tmux-256color", "remain-on-exit on", "escape-time 0", "status off"]
             (home / "tmux.conf").write_text("".join(f"set -g {setting}\n" for setting in settings))
@@ -133,7 +143,13 @@ class Editor:
 
     def _terminal(self, *arguments: str) -> str:
         done = subprocess.run(
-            [*self._tmux, *arguments], env=self._environment, cwd=self.folder, capture_output=True, text=True, timeout=60
+            [*self._tmux, *arguments],
+            env=self._environment,
+            cwd=self.folder,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -150,6 +166,13 @@ class Editor:
     def screen(self, *, colored: bool = False) -> str:
         return self._terminal("capture-pane", "-p", *(["-e"] if colored else []))
 
+    def reset(self) -> None:
+        """Take away what a test left: windows, buffers, lists, messages."""
+        self.nvim.input("<C-\\><C-n><Esc>")
+        until(lambda: self.lua("return vim.api.nvim_get_mode().mode") == "n" and not self.floats())
+        self.nvim.command("silent! only | silent! tabonly | call setqflist([]) | messages clear")
+        self.lua("vim.notify = _G.notify or vim.notify")
+
     def close(self) -> None:
         try:
             self.nvim.command("qall!", async_=True)
@@ -158,5 +181,7 @@ class Editor:
             self._process.kill()
         self.nvim.close()
         if self._tmux:
-            subprocess.run([*self._tmux, "kill-server"], env=self._environment, cwd=self.folder, capture_output=True)
+            subprocess.run(
+                [*self._tmux, "kill-server"], env=self._environment, cwd=self.folder, check=False, capture_output=True
+            )
         shutil.rmtree(self._sockets, ignore_errors=True)

@@ -40,13 +40,6 @@ def server(editor: Editor) -> int:
     return int(pid)
 
 
-@pytest.fixture
-def editor(edit: Open, library: Path) -> Editor:
-    started = edit(library, "email/utils.py")
-    started.wait_ready()
-    return started
-
-
 def test_quickfix(editor: Editor) -> None:
     editor.nvim.command(f"Sextant search ++quickfix {QUERY}")
     items = until(lambda: editor.lua(QUICKFIX), "quickfix items")
@@ -64,6 +57,7 @@ def test_location_list(editor: Editor) -> None:
     editor.nvim.command(f"Sextant search ++loclist {QUERY}")
     assert until(lambda: editor.lua("return vim.fn.getloclist(0)"), "location list")
     assert editor.lua("return #vim.fn.getqflist()") == 0
+    editor.nvim.command("lclose")
 
 
 def test_picker(editor: Editor) -> None:
@@ -147,12 +141,19 @@ def test_a_bad_filter_says_what_is_wrong(editor: Editor) -> None:
 
 
 def test_unsaved_text_is_found(editor: Editor) -> None:
-    source = ["def weigh_anchor_of_galleon(ship):", '    """Lift the iron hook of a wooden vessel."""', "    return ship"]
+    source = [
+        "def weigh_anchor_of_galleon(ship):",
+        '    """Lift the iron hook of a wooden vessel."""',
+        "    return ship",
+    ]
     editor.lua("vim.api.nvim_buf_set_lines(0, 0, 0, false, ...)", source)
     editor.nvim.command("Sextant search lift the iron hook of a vessel")
     assert "weigh_anchor_of_galleon" in until(lambda: found(editor), "hits")[0]
     preview = editor.floats()["email/utils.py"]
     assert preview[:3] == source
+    editor.keys("<Esc>")
+    until(lambda: not editor.floats())
+    editor.nvim.command("edit!")
 
 
 def test_starts_the_server_for_an_empty_buffer(edit: Open, library: Path) -> None:
@@ -197,8 +198,7 @@ def test_columns_after_wide_characters(edit: Open, tmp_path: Path, encoding: str
         if vim.lsp.config then
           vim.lsp.config('sextant', {{ capabilities = capabilities }})
         else
-          local make = vim.lsp.protocol.make_client_capabilities
-          vim.lsp.protocol.make_client_capabilities = function() return vim.tbl_extend('force', make(), capabilities) end
+          vim.lsp.protocol.make_client_capabilities = function() return vim.deepcopy(capabilities) end
         end
     """
     editor = edit(folder, "a.js", init=init)

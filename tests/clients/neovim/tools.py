@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.raw import REPOSITORY
 
@@ -48,15 +49,21 @@ class Program:
     environment: dict[str, str] = field(default_factory=dict)
     version: tuple[int, ...] = ()
 
-    def run(self, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, **self.environment}
-        return subprocess.run(  # type: ignore[call-overload, no-any-return]
-            [*self.command, *arguments], env=environment, capture_output=True, text=True, timeout=120, **options
+        return subprocess.run(  # type: ignore[no-any-return]
+            [*self.command, *arguments],
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            **options,
         )
 
 
 def _call(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise Missing(f"{' '.join(command[:2])}: {(done.stderr or done.stdout).strip()[-300:]}")
 

@@ -5,7 +5,7 @@ local M = {}
 ---@field cmd string[]|function the server's command, or what else vim.lsp.ClientConfig.cmd allows
 ---@field filetypes string[] buffers whose unsaved text the server sees
 ---@field root_markers string[] what marks the top folder of a project
----@field settings table<string, any> the server's settings
+---@field settings sextant.Settings the server's settings
 ---@field picker 'auto'|'telescope'|'fzf-lua'|'snacks'|'float'
 ---@field limit integer hits asked for
 ---@field keymaps boolean whether setup() sets the suggested mappings where they are free
@@ -13,8 +13,9 @@ local M = {}
 -- stylua: ignore
 M.options = {
   cmd = { 'sextant', 'serve' },
-  filetypes = { 'c', 'cpp', 'cs', 'go', 'java', 'javascript', 'javascriptreact', 'php', 'python', 'ruby', 'rust',
-    'typescript', 'typescriptreact' },
+  filetypes = vim.split('bash c clojure coffee cpp crystal cs dart elixir elm erlang fish fortran fsharp go groovy haskell '
+    .. 'java javascript javascriptreact julia kotlin lisp lua nim nix objc objcpp ocaml pascal perl php ps1 python r '
+    .. 'ruby rust scala scheme sh solidity sql svelte swift tcl terraform typescript typescriptreact vim vue zig', ' '),
   root_markers = { '.git', '.hg', '.jj', '.sextantignore' },
   settings = {},
   picker = 'auto',
@@ -51,7 +52,9 @@ function M.missing(cmd)
   return ('%q is not executable: install the server or set `cmd`. :checkhealth sextant tells more.'):format(cmd[1])
 end
 
-local language_ids = { cs = 'csharp', sh = 'shellscript', bash = 'shellscript' }
+-- stylua: ignore
+local language_ids = { bash = 'shellscript', coffee = 'coffeescript', cs = 'csharp', fortran = 'fortran-modern',
+  objc = 'objective-c', objcpp = 'objective-cpp', ps1 = 'powershell', sh = 'shellscript', vim = 'viml' }
 
 --- The configuration for vim.lsp.config() and vim.lsp.start().
 ---@return vim.lsp.ClientConfig

@@ -9,7 +9,10 @@ local function check_program(cmd)
   local path = vim.fn.exepath(cmd[1])
   local advice = { 'Install the server and see that this works: sextant --version', 'Or set `cmd`.' }
   if path == '' then return health.error(('%q is not executable'):format(cmd[1]), advice) end
-  local function run(word) return vim.system({ path, word }, { text = true, timeout = 30000 }):wait() end
+  local function run(word)
+    local command = vim.list_extend({ path }, vim.list_slice(cmd, 2, #cmd - 1))
+    return vim.system(vim.list_extend(command, { word }), { text = true, timeout = 30000 }):wait()
+  end
   local version = run('--version')
   if version.code ~= 0 then return health.error(('%s does not run: %s'):format(path, version.stderr), advice) end
   health.ok(('%s: %s'):format(path, vim.trim(version.stdout)))

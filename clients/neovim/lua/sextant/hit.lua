@@ -1,17 +1,6 @@
 -- What was found: as a row, as a preview, as a place to go to.
 local M = {}
 
----@class sextant.Hit
----@field location lsp.Location
----@field targetRange lsp.Range
----@field name string
----@field containerName? string
----@field signature? string
----@field detail? string
----@field kind lsp.SymbolKind
----@field score number
----@field why? { terms: { term: string, weight: number }[] }
-
 ---@class sextant.Answer what every picker shows
 ---@field hits sextant.Hit[]
 ---@field notice? string what must be known about them

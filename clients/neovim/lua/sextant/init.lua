@@ -129,7 +129,7 @@ local commands = {
       local lines = vim.tbl_map(M.describe, status.folders)
       local text = 'encoder %s, %s neighbours, %.0f MB of memory'
       table.insert(lines, text:format(status.encoder, status.backend, status.residentBytes / 2 ^ 20))
-      vim.lsp.util.open_floating_preview(lines, 'text', { border = 'rounded' })
+      vim.api.nvim_echo({ { table.concat(lines, '\n') } }, false, {})
     end)
   end,
   cancel = function()
@@ -137,7 +137,7 @@ local commands = {
     vim.notify(count > 0 and 'sextant: cancelling' or 'sextant: there is nothing to cancel')
   end,
   log = function()
-    vim.cmd.tabedit(vim.fn.fnameescape(vim.lsp.get_log_path()))
+    vim.cmd.tabedit(vim.fn.fnameescape(require('vim.lsp.log').get_filename()))
     vim.cmd.normal({ 'G', bang = true })
   end,
   search = function(words, command)
