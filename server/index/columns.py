@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.index.flags import flags_of
-from server.index.lexical import FIELDS, bag, term_hash
+from server.index.lexical import FIELDS, Bag, bag, term_hash
 from server.model.tokens import words
 from server.types import FileStamp, Span, Unit
 
@@ -95,9 +95,9 @@ class FileEntry:
         return len(self.columns) if self.columns is not None else 0
 
 
-def from_units(units: Sequence[Unit], path: str, keys: Sequence[bytes]) -> Columns:
-    """Return the columns of the units of a file, whose vectors have these keys."""
-    bags = [bag(unit.passage, path) for unit in units]
+def from_units(units: Sequence[Unit], path: str, keys: Sequence[bytes], bags: Sequence[Bag] = ()) -> Columns:
+    """Return the columns of the units of a file, whose vectors have these keys, and whose terms may be known."""
+    bags = bags or [bag(unit.passage, path) for unit in units]
     texts = [_strings(unit) for unit in units]
     count = len(units)
     return Columns(

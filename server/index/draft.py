@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from server.index.extract import extract, spoiled
-from server.types import Kind, Span, Unit
+from server.index.lexical import Bag
+from server.types import Kind, Passage, Span, Unit
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -20,6 +22,8 @@ class Draft:
     text: bytes
     language: str
     units: tuple[Unit, ...]
+    bags: Mapping[Passage, Bag] = field(default_factory=dict)
+    """The terms of its units: an edit changes one of them, and the others need not be counted again."""
 
 
 def read(text: bytes, language: str, path: str, before: Draft | None) -> Draft:
@@ -32,9 +36,11 @@ def read(text: bytes, language: str, path: str, before: Draft | None) -> Draft:
     if before is None or before.language != language:
         return Draft(text, language, units)
     found = {unit.name_span.start for unit in units if unit.kind != Kind.MODULE}
-    lost = [unit for unit in _moved(before, text) if unit.name_span.start not in found]
+    edit = _Edit.between(before.text, text)
+    lost = [unit for unit in before.units if unit.kind != Kind.MODULE and _is_lost(edit.name_start(unit), found)]
     if lost:
-        errors = spoiled(text, language)
+        errors, lines = spoiled(text, language), _line_starts(text)
+        lost = [edit.moved(unit, text, lines) for unit in lost]
         lost = [unit for unit in lost if any(unit.span.start < end and begin < unit.span.end for begin, end in errors)]
     if lost:
         head = [unit for unit in units if unit.kind == Kind.MODULE]
@@ -43,25 +49,44 @@ def read(text: bytes, language: str, path: str, before: Draft | None) -> Draft:
     return Draft(text, language, units)
 
 
-def _moved(before: Draft, text: bytes) -> Iterator[Unit]:
-    """Yield the units of a text where another has them, one edit later; not those whose name the edit touched."""
-    old = before.text
-    start = _alike(old, text)
-    most = min(len(old), len(text)) - start
-    same = min(most, _alike(old[::-1], text[::-1]))
-    end, shift = len(old) - same, len(text) - len(old)
-    lines = _line_starts(text)
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """What happened between two texts: the bytes from `start` to `end` became others, and what follows moved."""
 
-    def place(offset: int) -> int:
-        return offset if offset <= start else offset + shift if offset >= end else min(offset, end + shift)
+    start: int
+    end: int
+    shift: int
 
-    for unit in before.units:
+    @classmethod
+    def between(cls, old: bytes, new: bytes) -> _Edit:
+        start = _alike(old, new)
+        most = min(len(old), len(new)) - start
+        return cls(start, len(old) - min(most, _alike(old[::-1], new[::-1])), len(new) - len(old))
+
+    def name_start(self, unit: Unit) -> int | None:
+        """Return where the name of a unit stands now; None if the edit touched it."""
         name = unit.name_span
-        if unit.kind != Kind.MODULE and (name.end <= start or name.start >= end):
-            low = name.start if name.end <= start else name.start + shift
-            moved = _span(text, lines, low, low + name.end - name.start)
-            whole = _span(text, lines, place(unit.span.start), place(unit.span.end))
-            yield replace(unit, name_span=moved, span=whole)
+        return name.start if name.end <= self.start else name.start + self.shift if name.start >= self.end else None
+
+    def moved(self, unit: Unit, text: bytes, lines: npt.NDArray[np.int64]) -> Unit:
+        """Return a unit where it stands now."""
+        name, name_start = unit.name_span, self.name_start(unit) or 0
+        return replace(
+            unit,
+            name_span=_span(text, lines, name_start, name_start + name.end - name.start),
+            span=_span(text, lines, self.place(unit.span.start), self.place(unit.span.end)),
+        )
+
+    def place(self, offset: int) -> int:
+        """Return where an offset is now; one inside the edit stays inside."""
+        if offset <= self.start:
+            return offset
+        return offset + self.shift if offset >= self.end else min(offset, self.end + self.shift)
+
+
+def _is_lost(name_start: int | None, found: set[int]) -> bool:
+    """Tell whether a name stands where nothing was found."""
+    return name_start is not None and name_start not in found
 
 
 def _alike(one: bytes, other: bytes) -> int:
@@ -71,16 +96,18 @@ def _alike(one: bytes, other: bytes) -> int:
     return int(differs.argmax()) if differs.any() else most
 
 
-def _line_starts(text: bytes) -> list[int]:
+def _line_starts(text: bytes) -> npt.NDArray[np.int64]:
     """Return where each line starts; lines end as the LSP has it."""
     codes = np.frombuffer(text, np.uint8)
     ends = codes == 10
     ends |= (codes == 13) & (np.append(codes[1:], 0) != 10)
-    return [0, *(np.flatnonzero(ends) + 1).tolist()]
+    return np.concatenate(([0], np.flatnonzero(ends) + 1))
 
 
-def _span(text: bytes, lines: list[int], start: int, end: int) -> Span:
+def _span(text: bytes, lines: npt.NDArray[np.int64], start: int, end: int) -> Span:
     rows = [int(np.searchsorted(lines, offset, "right")) - 1 for offset in (start, end)]
     mark = len(_BOM) if text.startswith(_BOM) else 0
-    columns = [offset - lines[row] - (mark if row == 0 else 0) for offset, row in zip((start, end), rows, strict=True)]
+    columns = [
+        offset - int(lines[row]) - (mark if row == 0 else 0) for offset, row in zip((start, end), rows, strict=True)
+    ]
     return Span(start, end, rows[0], max(0, columns[0]), rows[1], max(0, columns[1]))

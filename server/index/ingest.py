@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,6 +17,7 @@ from server.index.columns import FileEntry, from_units
 from server.index.draft import Draft
 from server.index.extract import extract
 from server.index.files import Found, Skip, check_text, read
+from server.index.lexical import Bag, bag
 from server.index.vectors import passage_key
 from server.process import SPAWN, begin_worker
 from server.types import FileStamp, Passage, Unit
@@ -52,10 +53,12 @@ def ingest_text(data: bytes, language: str, path: str, stamp: FileStamp) -> Inge
     return _ingested(extract(data, language, path), language, path, stamp)
 
 
-def _ingested(units: tuple[Unit, ...], language: str, path: str, stamp: FileStamp) -> Ingested:
+def _ingested(
+    units: tuple[Unit, ...], language: str, path: str, stamp: FileStamp, bags: Sequence[Bag] = ()
+) -> Ingested:
     passages = tuple(unit.passage for unit in units)
     keys = [passage_key(passage) for passage in passages]
-    return Ingested(FileEntry(path, stamp, language, from_units(units, path, keys)), passages)
+    return Ingested(FileEntry(path, stamp, language, from_units(units, path, keys, bags)), passages)
 
 
 def ingest_buffer(data: bytes, language: str, path: str, settings: Settings, before: Draft | None = None) -> Ingested:
@@ -69,7 +72,10 @@ def ingest_buffer(data: bytes, language: str, path: str, settings: Settings, bef
     except Skip as skip:
         return Ingested(FileEntry(path, stamp, language, None, str(skip)))
     draft = drafts.read(data, language, path, before)
-    return replace(_ingested(draft.units, language, path, stamp), draft=draft)
+    known = before.bags if before is not None else {}
+    bags = {unit.passage: known.get(unit.passage) or bag(unit.passage, path) for unit in draft.units}
+    found = _ingested(draft.units, language, path, stamp, [bags[unit.passage] for unit in draft.units])
+    return replace(found, draft=replace(draft, bags=bags))
 
 
 def ingest_one(root: Path, found: Found, settings: Settings, apart: Apart) -> Ingested:
