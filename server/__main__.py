@@ -44,7 +44,7 @@ def _train(options: list[str]) -> int:
 
         return train_ranker(options[1:])
     if importlib.util.find_spec("torch") is None:
-        sys.stderr.write("sextant: training needs torch; install it with: pip install 'sextant-ls[train]'\n")
+        sys.stderr.write("sextant: training needs torch; install it with: pip install torch tokenizers\n")
         return 2
     from server.model.train import main as train  # noqa: PLC0415
 
@@ -125,7 +125,9 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-C", dest="folder", metavar="DIR", help="default: the index around the current folder")
     parser.add_argument("-n", dest="limit", type=int, default=10, metavar="N", help="how many hits (default 10)")
     parser.add_argument("--lang", action="append", default=[], help="only this language (may be repeated)")
-    parser.add_argument("--path", action="append", default=[], metavar="GLOB", help="only below; -GLOB leaves out")
+    parser.add_argument(
+        "--path", action="append", default=[], metavar="GLOB", help="only below; --path=-GLOB leaves out"
+    )
     parser.add_argument("--explain", action="store_true", help="show the words that carried each hit")
     parser.add_argument("--json", action="store_true", help="print the hits as JSON")
 

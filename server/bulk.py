@@ -28,14 +28,19 @@ _WAIT_FOR_ENCODER = 120.0
 
 
 def settings_for(root: str | None = None) -> Settings:
-    """Return the user's settings; for a folder that has an index, what shaped that stays as it is."""
+    """Return the user's settings; what they leave open about an index stays as an editor set it."""
     user, problems = config.user_settings()
     for problem in problems:
         report.note(problem)
     if root is None:
         return user
     shaped = settings_of(data_dir(), root)
-    user = replace(user, exclude=shaped.exclude, max_file_bytes=shaped.max_file_bytes)
+    default = Settings()
+    user = replace(
+        user,
+        exclude=user.exclude or shaped.exclude,
+        max_file_bytes=shaped.max_file_bytes if user.max_file_bytes == default.max_file_bytes else user.max_file_bytes,
+    )
     return tuning.tuned(user, data_dir(), (root,))
 
 

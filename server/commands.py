@@ -18,6 +18,7 @@ from server.engine import Engine
 from server.folder import home_of
 from server.index import question as questions
 from server.index.question import kinds_named, languages_named
+from server.index.store import peek
 from server.jobs import JobError
 from server.model.encoder import ModelError
 from server.model.encoder import load as load_encoder
@@ -231,12 +232,21 @@ def _workspace(chosen: str | None, near: Path | None = None) -> tuple[str, tuple
     """
     here = Path(_existing_folder(chosen)) if chosen is not None else Path(os.path.realpath(near or "."))
     around = (here, *here.parents)
-    indexed = next((str(folder) for folder in around if (home_of(data_dir(), str(folder)) / "index.db").exists()), None)
+    indexed = next((str(folder) for folder in around if _has_index(folder)), None)
     if chosen is not None:
         root = indexed or str(here)
         return root, (root, here.relative_to(root).as_posix()) if root != str(here) else None
     repository = next((str(folder) for folder in around if (folder / ".git").exists()), None)
     return indexed or repository or str(Path.cwd().resolve()), None
+
+
+def _has_index(folder: Path) -> bool:
+    """Tell whether a folder was indexed; a first run that was broken off before it found anything does not count."""
+    home = home_of(data_dir(), str(folder))
+    try:
+        return (home / "index.db").exists() and bool(peek(home)["languages"])
+    except OSError:
+        return True  # damaged: it is rebuilt
 
 
 def _offset(path: Path, line: int) -> int:

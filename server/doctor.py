@@ -89,7 +89,7 @@ def _grammars() -> Check:
         except Exception as problem:
             broken.append(f"{language} ({problem})")
     if broken:
-        advice = "Install Sextant again with all its dependencies: pip install --force-reinstall sextant-ls"
+        advice = "Install Sextant again, in its folder: pip install --force-reinstall --no-cache-dir ."
         return Check("grammars", "error", f"cannot be loaded: {', '.join(broken)}", advice)
     return Check("grammars", "ok", f"{len(parsed)} of {len(LANGUAGES)} languages have one, and all of those work")
 

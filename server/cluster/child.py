@@ -43,7 +43,7 @@ from server.types import Cancelled, CancelToken, Encoder, space_name
 _BATCH = 256
 _BATCH_TRANSFORMER = 16
 """Passages a task: a tenth of a second to a second of work, so that a cancel is seen and a lost task costs little."""
-_INSTALL_TRAIN = "pip install 'sextant-ls[train]'"
+_INSTALL_TRAIN = "pip install torch tokenizers"
 _GRACE = 2.0
 """Seconds for an orderly end once the parent is gone."""
 

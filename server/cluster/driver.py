@@ -22,7 +22,7 @@ from server.cluster.protocol import Failed, Fill, Lost, Progress
 from server.model.encoder import ModelError
 from server.types import CancelToken, Encoder
 
-INSTALL = "pip install 'sextant-ls[cluster]'"
+INSTALL = "pip install ray"
 _PROBE_SECONDS = 3.0
 """For a TCP connection: Ray itself would try a dead address for two minutes."""
 _CONNECT_SECONDS = 45.0

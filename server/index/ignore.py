@@ -156,13 +156,18 @@ def _tame(rule: str) -> str:
         if is_wild(segment):
             parts = segment.split("*")
             return head + "*".join(parts[:MOST_STARS]) + "*"
+        if segment == "**/" and head.split("/").count("**") == MOST_STARS:
+            return head + "**"
         head += segment
     return rule
 
 
 def is_wild(glob: str) -> bool:
     """Tell whether a part of a glob has more stars than can be matched in good time."""
-    return any(segment.replace("**", "").count("*") > MOST_STARS for segment in glob.split("/"))
+    segments = glob.split("/")
+    return segments.count("**") > MOST_STARS or any(
+        segment.replace("**", "").count("*") > MOST_STARS for segment in segments
+    )
 
 
 def _rules_above(root: Path) -> list[tuple[GitIgnoreSpec, str]]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from server.index.layers import Layer
     from server.index.search import Mask
 
+_LONGEST = 200
+"""Characters; more is no name that somebody types."""
 MOST_CANDIDATES = 3000
 """Names looked at one by one; the shortest ones, of those that have all letters in order."""
 PART, ABBREVIATION = 0.5, 0.3
@@ -66,7 +68,7 @@ def find(layers: Sequence[Layer], masks: Sequence[Mask], typed: str, limit: int)
     """
     *containers, name = [part for part in re.split(r"\.|::|#|->", typed.strip().removesuffix("()")) if part] or [""]
     words = name.split()
-    if not words:
+    if not words or len(typed) > _LONGEST:
         return []
     found: list[tuple[tuple[float, int, str, str, int], float, Layer, int]] = []
     folded = "".join(words).lower()

@@ -152,7 +152,9 @@ def globs(patterns: tuple[str, ...]) -> GitIgnoreSpec:
     """Return the matcher of some globs; raises QuestionError for one that makes no sense."""
     for pattern in patterns:
         if is_wild(pattern):
-            raise QuestionError(f"the glob {pattern!r} has more than {MOST_STARS} stars in one part of the path")
+            raise QuestionError(
+                f"the glob {pattern!r} has more than {MOST_STARS} stars in one part, or more than {MOST_STARS} **"
+            )
         if not is_pattern(pattern):
             raise QuestionError(f"{pattern!r} is not a glob such as src/**")
     return GitIgnoreSpec.from_lines(patterns)

@@ -13,7 +13,7 @@ from server.model.encoder import ModelError
 from server.model.tokens import subtokens
 from server.types import CancelToken, Passage, Vectors
 
-INSTALL = "pip install 'sextant-ls[transformers]'"
+INSTALL = "pip install sentence-transformers"
 _VERSION = 1
 """Part of every fingerprint: raise it with any change of what text is encoded, or how."""
 _CHARACTERS_A_TOKEN = 16
