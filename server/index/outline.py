@@ -32,7 +32,7 @@ _STATEMENT = (
 _NAME = r"[A-Za-z_$][\w$:!?'-]*"
 _HEAD = re.compile(
     rf"""^(?P<indent>[ \t]*)(?:
-      (?:@\w+(?:\([^)\n]*\))?\s+)*(?:(?:{_MODIFIER})[ \t]+)*
+      (?:@\w+(?:\([^)\n]*\))?[ \t]+)*(?:(?:{_MODIFIER})[ \t]+)*
         (?P<word>(?i:function|sub|procedure|subroutine)|class|object|actor|contract|library|mixin|extension|impl
           |service|role|@?interface|@?protocol|@implementation|trait|struct|union|record|message|enum|module
           |namespace|package|type|typealias|newtype|scalar|func|fun|fn|def(?![ \t]+\w+[ \t]*=[^>=])|proc|method
@@ -105,6 +105,8 @@ def outline(text: bytes) -> Matches:
     for _, each in pending:
         each.end = last
     for each in found:
+        # `create or replace` may stand in a line above its name.
+        each.end = max(each.end, each.name[1])
         each.body = (min(each.body[0], each.end), each.end) if each.body else None
     leads = [Lead(*match.span(1), True) for match in _LINE_COMMENT.finditer(text)]
     leads += [Lead(*match.span(), True) for match in _BLOCK_COMMENT.finditer(text)]
