@@ -42,7 +42,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
              "name_prefix_fit", "container_prefix", "own_fit"),
     "file name": ("file_precision", "file_fit", "file_phrase", "file_prefix", "file_prefix_fit"),
     "exact name": ("exact_name", "folded_name", "foreign_name", "exact_type", "named_type", "asked_name",
-                   "asked_type"),
+                   "asked_type", "qualified_name"),
     "text phrase": ("text_phrase",),
     "kind": tuple(_KINDS),
     "prior": ("is_test", "is_example", "is_foreign", "is_declaration", "is_stub", "is_private", "is_deprecated",
@@ -158,7 +158,7 @@ def _named(found: Candidates, question: Question, fields: dict[str, Column]) -> 
     """Return what is exactly what was named, and the kinds."""
     kinds = found.gather([layer.segment.kinds for layer in found.layers])
     is_type = np.isin(kinds, _TYPES)
-    exact, folded, foreign = _exact(found, question)
+    exact, folded, foreign, qualified = _exact(found, question)
     columns = {
         "exact_name": exact,
         "folded_name": folded,
@@ -166,6 +166,7 @@ def _named(found: Candidates, question: Question, fields: dict[str, Column]) -> 
         "exact_type": exact * is_type,
         "named_type": fields["name_is_question"] * is_type,
         "asked_name": exact * question.is_name,
+        "qualified_name": qualified * question.is_name,
         "asked_type": exact * is_type * question.is_name,
         "asked_home": exact * (fields["file_precision"] >= 1.0) * question.is_name,
     }
@@ -252,8 +253,10 @@ def _file_coverage(found: Candidates, terms: Terms, homes: list[tuple[int, int]]
 
 
 def _exact(found: Candidates, question: Question) -> Column:
-    """Tell which candidates are what was named: as it is spelled, spelled otherwise, or in another container."""
-    exact, folded, foreign = columns = np.zeros((3, len(found)))
+    """Tell which candidates are what was named: as it is spelled, spelled otherwise, in another container, or in just
+    the one that was named, too.
+    """
+    exact, folded, foreign, qualified = columns = np.zeros((4, len(found)))
     wanted = question.named
     if not wanted:
         return columns
@@ -264,10 +267,9 @@ def _exact(found: Candidates, question: Question) -> Column:
         name, container, _, _ = found.layers[int(found.layer_of[at])].segment.strings(int(found.rows[at]))
         if "" not in containers and container.rpartition(".")[2].casefold() not in containers:
             foreign[at] = 1.0
-        elif name in spelled:
-            exact[at] = 1.0
-        else:
-            folded[at] = 1.0
+            continue
+        (exact if name in spelled else folded)[at] = 1.0
+        qualified[at] = float("" not in containers)
     return columns
 
 

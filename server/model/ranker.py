@@ -57,6 +57,8 @@ AT_MOST = {
 }  # fmt: skip
 """Weights that are no greater than this on the logistic scale, whatever was learned: no question of the development set
 asks for tests or examples, and few of its repositories have them, vendored or declaring code."""
+AT_LEAST = {"qualified_name": 4.0}
+"""Weights that are no less than this: who writes `Cache.reset` means that one, and few questions of the set do."""
 _AGAINST = frozenset(("foreign_name", *GROUPS["prior"]))
 _FREE = frozenset((*GROUPS["kind"], *GROUPS["size"]))
 """Features whose sign only the data knows."""
@@ -344,9 +346,10 @@ def _calibrated(examples: Examples, weights: Column, kept: npt.NDArray[np.bool_]
     starts, _, relevant = _files(examples)
     scores = np.maximum.reduceat(np.concatenate(examples.matrices) @ weights, starts)
     slope, bias = _logistic(scores[:, None], relevant, np.full(len(scores), 1.0 / len(scores)))
-    limits = np.array([AT_MOST.get(name, np.inf) for name in NAMES])
-    limits[~kept] = np.inf
-    return replace(untrained(), weights=np.minimum(weights * slope, limits), bias=float(bias))
+    most = np.array([AT_MOST.get(name, np.inf) for name in NAMES])
+    least = np.array([AT_LEAST.get(name, -np.inf) for name in NAMES])
+    most[~kept], least[~kept] = np.inf, -np.inf
+    return replace(untrained(), weights=np.clip(weights * slope, least, most), bias=float(bias))
 
 
 def _logistic(columns: Column, truth: Column, share: Column) -> Column:
