@@ -36,8 +36,12 @@ _COMPLAINTS = 3
 _NODES_SECONDS = 30.0
 """For nodes with processors to be there, at the start and in the middle."""
 _BEAT_SECONDS = 1.0
-_BEATS = 4
-"""Failed connections in a row after which the head is taken for gone; Ray's core would end this process after 60 s."""
+_BEATS = 3
+"""Greetings in a row without an answer after which the head is taken for gone."""
+_BEATS_STUCK = 5
+"""The same for leaving without a word to Ray, whose calls may hang; its core would end this process after 60 s."""
+_LOOK_SECONDS = 5.0
+"""Between two looks at the nodes while nothing comes back."""
 _TRIES = 5
 """A batch is handed out again when what computed it died; one that kills every worker must end some time."""
 _AHEAD = 2
@@ -74,6 +78,7 @@ class Connection:
         self._weights: list[Any] = []
         self._fingerprint = ""
         self._complaints = 0
+        self._looked_at = self._had_nodes_at = 0.0
         self.where = "a local cluster" if self._is_local else job.on
 
     def open(self, weights: tasks.Weights, token: CancelToken) -> None:
@@ -91,6 +96,7 @@ class Connection:
         token.check()
         threading.Thread(target=self._watch, daemon=True, name="cluster-watch").start()
         self._slots = self._wait_for_nodes(ray, token)
+        self._looked_at = self._had_nodes_at = time.monotonic()
         if not self._is_local:
             self._check_nodes(ray)
         gpus = 1 if self._is_transformer and ray.cluster_resources().get("GPU", 0) >= 1 else 0
@@ -277,13 +283,15 @@ class Connection:
         """Raise ClusterLost when nobody is left to work for us."""
         if self._gone.is_set():
             raise ClusterLost(f"{self.where} is gone")
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_SECONDS:
+            return
+        self._looked_at = now
         with self._translated(ray):
             if ray.cluster_resources().get("CPU", 0):
-                self._had_nodes_at = time.monotonic()
-            elif time.monotonic() - self._had_nodes_at > _NODES_SECONDS:
+                self._had_nodes_at = now
+            elif now - self._had_nodes_at > _NODES_SECONDS:
                 raise ClusterLost(f"{self.where} has no node with a processor any more")
-
-    _had_nodes_at = 0.0
 
     @contextlib.contextmanager
     def _translated(self, ray: Any) -> Iterator[None]:
@@ -303,7 +311,7 @@ class Connection:
                 failed += 1
             if failed == _BEATS:
                 self._gone.set()
-            elif failed > 3 * _BEATS:
+            elif failed >= _BEATS_STUCK:
                 self._send(Lost(f"{self.where} is gone"))
                 os._exit(0)
 

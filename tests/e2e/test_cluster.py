@@ -351,19 +351,28 @@ def test_a_cluster_of_another_python_says_what_to_install(code: Path, tmp_path: 
         foreign.close()
 
 
-def test_a_killed_head_leaves_the_rest_to_this_machine(
-    cluster: RayCluster, code: Path, expected: dict[bytes, bytes], tmp_path: Path
+@pytest.mark.parametrize("how", ["cut off", "killed"])
+def test_a_lost_head_leaves_the_rest_to_this_machine(
+    cluster: RayCluster, code: Path, expected: dict[bytes, bytes], tmp_path: Path, how: str
 ) -> None:
-    """The last test of this cluster."""
-    killed_at = [0.0]
+    """The last test of this cluster. A head that is stopped is silent, as one behind a cut cable."""
+    lost_at = [0.0]
 
-    def kill() -> None:
-        killed_at[0] = time.monotonic()
-        cluster.kill("head")
+    def lose() -> None:
+        lost_at[0] = time.monotonic()
+        if how == "killed":
+            cluster.kill("head")
+        else:
+            for pid in cluster.pids("head"):
+                os.kill(pid, signal.SIGSTOP)
 
-    ran = run(code, tmp_path, cluster.address, cluster.token, midway, kill)
+    try:
+        ran = run(code, tmp_path, cluster.address, cluster.token, midway, lose)
+    finally:
+        for pid in cluster.pids("head"):
+            os.kill(pid, signal.SIGCONT)
     assert len(ran.warnings) == 1 and "this machine" in ran.warnings[0]
-    assert time.monotonic() - killed_at[0] < 60 * slowness()
+    assert time.monotonic() - lost_at[0] < 60 * slowness()
     committed = max(moved.computed for moved in ran.moved if moved.known == 0)
     assert ran.done.known >= committed > 0
     assert ran.done.known + ran.done.computed == FILES * FUNCTIONS
