@@ -31,7 +31,7 @@ def until(ask: Callable[[], T], what: str = "", patience: float = PATIENCE) -> T
             return answer
         if time.monotonic() > ends:
             raise AssertionError(f"waited {patience:.0f} s in vain{': ' + what if what else ''}; last: {answer!r}")
-        time.sleep(0.03)
+        time.sleep(0.05)
 
 
 def _attach(socket: Path) -> pynvim.Nvim | None:

@@ -120,7 +120,11 @@ def test_closing_cancels(editor: Editor) -> None:
     os.kill(pid, signal.SIGSTOP)
     try:
         editor.nvim.command(f"Sextant search {QUERY}")
-        pending = "return vim.tbl_map(function(r) return r.type end, vim.tbl_values(vim.lsp.get_clients()[1].requests))"
+        pending = """
+            return vim.tbl_map(function(request) return request.type end, vim.tbl_filter(function(request)
+              return request.method == 'sextant/search'
+            end, vim.tbl_values(vim.lsp.get_clients()[1].requests)))
+        """
         until(lambda: editor.lua(pending) == ["pending"])
         editor.keys("<Esc>")
         until(lambda: editor.lua(pending) == ["cancel"])
@@ -148,7 +152,7 @@ def test_unsaved_text_is_found(editor: Editor) -> None:
     ]
     editor.lua("vim.api.nvim_buf_set_lines(0, 0, 0, false, ...)", source)
     editor.nvim.command("Sextant search lift the iron hook of a vessel")
-    assert "weigh_anchor_of_galleon" in until(lambda: found(editor), "hits")[0]
+    until(lambda: "weigh_anchor_of_galleon" in " ".join(found(editor)[:1]), "the unsaved function first")
     preview = editor.floats()["email/utils.py"]
     assert preview[:3] == source
     editor.keys("<Esc>")

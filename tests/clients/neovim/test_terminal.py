@@ -62,13 +62,13 @@ def test_built_in(terminal) -> None:  # type: ignore[no-untyped-def]
     editor.type(" ", "s", "s")
     shows(editor, "what does the code do")
     editor.type(*QUERY)
-    screen = shows(editor, r"\d+ found", r"ƒ \w*decode", r"json/decoder\.py:\d+", r"0\.\d\d", "def ")
+    screen = settled(editor, r"\d+ found", r"ƒ \w*decode", r"json/decoder\.py:\d+", r"0\.\d\d", "def ")
     assert screen.count("╭") == 3
     colored = editor.screen(colored=True)
     assert "48;2" in colored, "matching words have a background"
     editor.resize(90, 30)
     until(lambda: max(len(line.rstrip()) for line in editor.screen().splitlines()) <= 90)
-    shows(editor, r"json/decoder\.py:\d+")
+    settled(editor, r"json/decoder\.py:\d+")
     editor.type("C-n", "C-q")
     shows(editor, r"\[Quickfix List\].*Sextant: decode a json document")
 

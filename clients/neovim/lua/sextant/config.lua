@@ -13,9 +13,10 @@ local M = {}
 -- stylua: ignore
 M.options = {
   cmd = { 'sextant', 'serve' },
-  filetypes = vim.split('bash c clojure coffee cpp crystal cs dart elixir elm erlang fish fortran fsharp go groovy haskell '
-    .. 'java javascript javascriptreact julia kotlin lisp lua nim nix objc objcpp ocaml pascal perl php ps1 python r '
-    .. 'ruby rust scala scheme sh solidity sql svelte swift tcl terraform typescript typescriptreact vim vue zig', ' '),
+  filetypes = vim.split('bash c clojure coffee cpp crystal cs dart elixir elm erlang fish fortran fsharp go groovy '
+    .. 'haskell java javascript javascriptreact julia kotlin lisp lua nim nix objc objcpp ocaml pascal '
+    .. 'perl php ps1 python r ruby rust scala scheme sh solidity sql svelte swift tcl terraform '
+    .. 'typescript typescriptreact vim vue zig', ' '),
   root_markers = { '.git', '.hg', '.jj', '.sextantignore' },
   settings = {},
   picker = 'auto',
