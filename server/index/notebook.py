@@ -12,7 +12,8 @@ from server.index.languages import NOTEBOOK
 from server.index.units import FEWEST_WORDS, LONGEST_BODY, WORD, Range, module_name
 from server.types import Kind, Passage, Span, Unit
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.S)
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.?)*(?:"|\Z)|[{}\[\],:]', re.S)
+"""A string that nothing closes reaches to the end: looked for again at each quote, it would take the time squared."""
 _PIECE = re.compile(rb"[^\\]+|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|\\u\w{4}|\\.", re.S)
 _MAGIC = re.compile(rb"^[ \t]*[%!?](?=[%\w])[^\n]*", re.M)
 """Commands to the notebook, which are no Python."""

@@ -117,3 +117,8 @@ def test_what_is_no_notebook_has_no_cells(data: bytes) -> None:
 def test_a_cut_notebook_keeps_its_whole_cells() -> None:
     data = notebook(("code", "def load(path):\n    return 1\n"), ("code", "x = 1"))
     assert [unit.passage.name for unit in extract(data[:-60], "jupyter", "a.ipynb")] == ["load"]
+
+
+def test_a_notebook_whose_strings_never_end_takes_no_time() -> None:
+    broken = b'{"cells": [{"cell_type": "code", "source": ["' + b'\\"' * 400_000 + b"\\"
+    assert extract(broken, "jupyter", "a.ipynb") is not None  # the square of its length would be minutes
