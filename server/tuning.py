@@ -38,7 +38,7 @@ def current(data_dir: Path, root: str) -> Path | None:
     try:
         name = json.loads((home / _POINTER).read_text(encoding="utf-8"))["name"]
         encoder.load(home / name)
-    except (OSError, ValueError, KeyError, TypeError, ModelError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ModelError):
         return None  # the base model answers, as it did before there was one
     return home / str(name)
 

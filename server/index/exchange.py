@@ -74,6 +74,8 @@ def import_(store: VectorStore, space: str, dimensions: int, path: Path) -> int:
             data = file.read(size * width)
             parts = [data[start : start + width] for start in range(0, len(data), width)]
             rows = {part[:KEY_BYTES]: np.frombuffer(part, "<f2", offset=KEY_BYTES).astype(np.float32) for part in parts}
+            if not all(np.isfinite(row).all() for row in rows.values()):
+                raise ExchangeError(f"{path} holds vectors that are no numbers; export it again")
             known = store.known(list(rows))
             store.put({key: row for key, row in rows.items() if key not in known})
             store.save()
@@ -90,7 +92,7 @@ def _check(file: IO[bytes], path: Path, space: str, dimensions: int, width: int)
     try:
         header = json.loads(line) if magic == _MAGIC else {}
         found, size, count = str(header["space"]), int(header["dimensions"]), int(header["count"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise ExchangeError(f"{path} is no file of vectors that this version of Sextant reads") from None
     if found != space or size != dimensions:
         raise ExchangeError(f"{path} has the vectors of another encoder ({found[:12]}, not {space[:12]})")

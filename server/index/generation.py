@@ -100,6 +100,9 @@ def read(parent: Path, name: str, fingerprint: str) -> tuple[Segment, int] | Non
                 np.memmap(folder / field, kind, "r", shape=tuple(shape)) if mapped else np.empty(shape, kind)
             )
             arrays[field] = np.asarray(arrays[field])
+        files = arrays["file_of"]
+        if not all(isinstance(path, str) for path in meta["paths"]) or len(meta["paths"]) <= files.max(initial=-1):
+            return None
         near = _tree(folder, meta["files"], arrays["vectors"].shape[1]) if "tree.ann" in meta["files"] else None
         segment = Segment(
             tuple(meta["paths"]),
@@ -109,7 +112,7 @@ def read(parent: Path, name: str, fingerprint: str) -> tuple[Segment, int] | Non
             **arrays,
         )
         return segment, int(meta["sequence"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

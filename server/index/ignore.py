@@ -166,7 +166,7 @@ def is_wild(glob: str) -> bool:
     """Tell whether a part of a glob has more stars than can be matched in good time."""
     segments = glob.split("/")
     return segments.count("**") > MOST_STARS or any(
-        segment.replace("**", "").count("*") > MOST_STARS for segment in segments
+        segment != "**" and segment.count("*") > MOST_STARS for segment in segments
     )
 
 

@@ -213,8 +213,12 @@ class Apart:
             self._pool = None
 
     def run(self, entry: FileEntry, work: Callable[..., Ingested], *given: object) -> Ingested:
-        """Return what the work returns; if the process dies of it, the entry's file is left out for that reason."""
-        for _ in range(2):
+        """Return what the work returns; if two processes die of it, the entry's file is left out for that reason.
+
+        One may have been killed by somebody else.
+        """
+        deaths = 0
+        for _ in range(3):
             try:
                 if self._pool is None:
                     self._pool = _pool(1, self._settings)
@@ -228,9 +232,12 @@ class Apart:
                 return future.result()
             except _LOST:
                 self._close_broken()
-                _log.warning("%s ended the process that parsed it and is left out", entry.path)
+                deaths += 1
+                if deaths < 2:
+                    continue
+                _log.warning("%s ended the processes that parsed it and is left out", entry.path)
                 return Ingested(replace(entry, columns=None, reason=CRASHED))
-        return work(*given)
+        return Ingested(replace(entry, columns=None, reason=CRASHED)) if deaths else work(*given)
 
     def _close_broken(self) -> None:
         self._used = 0.0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.index.ignore import IgnoreRules
+from server.index.ignore import IgnoreRules, is_wild
 
 FILES = ("a.py", "b.js", "src/a.py", "src/gen/b.js", "src/gen/deep/c.go", "lib/a.py", "build/x.py", "docs/build/y.py")
 PATTERNS = (
@@ -120,3 +120,9 @@ def test_a_rule_with_many_stars_ends_and_keeps_out_more_rather_than_less(tmp_pat
     (tmp_path / ".gitignore").write_text("*a" * 14 + "b\n!" + "*a" * 14 + "\n")
     assert IgnoreRules(tmp_path).ignores_below("a" * 120 + "b")
     assert not IgnoreRules(tmp_path).ignores_below("x.py")
+
+
+@pytest.mark.parametrize("glob", ["*" * 20 + "x", "/".join(["**"] * 6) + "/x", "*a*b*c*d"])
+def test_globs_that_would_take_minutes_are_told(glob: str) -> None:
+    assert is_wild(glob)
+    assert not is_wild("src/**/test_*.py")
