@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -40,6 +41,7 @@ def main() -> int:
     parser.add_argument("--editor", action="store_true")
     parser.add_argument("--on", default="inline", help="with --editor: inline or local")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the clusters end with this
     encoder = minilm() if arguments.encoder == "minilm" else arguments.encoder
     load, cores = os.getloadavg()[0], os.cpu_count()
     print(f"{cores} processors, load {load:.1f}, encoder {encoder.partition(':')[0]}")
