@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,7 @@ _LEAST_SPARE = 100
 _BODY = FIELDS.index("body")
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """A candidate with its score and what it is made of."""
 
     layer: Layer
@@ -73,7 +72,7 @@ def collapsed(best: list[Scored]) -> list[Scored]:
             copies.append(0)
         else:
             copies[copied] += 1
-    return [replace(one, copies=count) if count else one for one, count in zip(kept, copies, strict=True)]
+    return [one._replace(copies=count) if count else one for one, count in zip(kept, copies, strict=True)]
 
 
 def spread(best: list[Scored], demotion: float, limit: int) -> list[Scored]:
@@ -87,7 +86,7 @@ def spread(best: list[Scored], demotion: float, limit: int) -> list[Scored]:
         odds = one.score / max(1.0 - one.score, 1e-9) * math.exp(-demotion * before)
         lowered.append((-round(odds / (1.0 + odds), 9) if before else -one.score, number))
     # Equal scores keep the order they had.
-    return [replace(best[number], score=-score) for score, number in sorted(lowered)[:limit]]
+    return [best[number]._replace(score=-score) for score, number in sorted(lowered)[:limit]]
 
 
 def _are_copies(one: Scored, other: Scored) -> bool:

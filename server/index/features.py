@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -34,6 +35,11 @@ _KINDS = {
     "namespace": (Kind.NAMESPACE,),
     "constant": (Kind.CONSTANT,),
 }
+_TYPES = (Kind.CLASS, Kind.STRUCT, Kind.INTERFACE, Kind.ENUM, Kind.TYPE, Kind.NAMESPACE)
+_KIND_TABLE = np.array(
+    [[kind in members for kind in range(max(Kind) + 1)] for members in (*_KINDS.values(), _TYPES)], dtype=np.float64
+)
+"""(len(_KINDS) + 1, kinds): to which of the columns a kind belongs, and whether it is a type's."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "meaning": ("cosine", "cosine_share", "file_cosine", "file_cosine_mean"),
     "words": ("bm25", "bm25_share", "coverage", "file_bm25", "file_coverage"),
@@ -54,7 +60,6 @@ NAMES = tuple(name for group in GROUPS.values() for name in group)
 _FIELD = {name: number for number, name in enumerate(FIELDS)}
 _TEXT = ("signature", "documentation", "body")
 _NAMING = ("name", "file", "container")
-_TYPES = (Kind.CLASS, Kind.STRUCT, Kind.INTERFACE, Kind.ENUM, Kind.TYPE, Kind.NAMESPACE)
 _LITTLE = 1e-9
 
 
@@ -77,7 +82,8 @@ class Candidates:
 
     def gather(self, of: Sequence[npt.NDArray[Number]]) -> npt.NDArray[Number]:
         """Return what arrays of the layers hold for each candidate."""
-        parts = [array[self.rows[self.layer_of == number]] for number, array in enumerate(of)]
+        ends = np.searchsorted(self.layer_of, np.arange(len(of) + 1)).tolist()
+        parts = [array[self.rows[low:high]] for array, (low, high) in zip(of, pairwise(ends), strict=True)]
         return np.concatenate(parts)
 
 
@@ -157,7 +163,7 @@ def _short(found: Candidates, terms: Terms, lengths: Column) -> dict[str, Column
 def _named(found: Candidates, question: Question, fields: dict[str, Column]) -> dict[str, Column]:
     """Return what is exactly what was named, and the kinds."""
     kinds = found.gather([layer.segment.kinds for layer in found.layers])
-    is_type = np.isin(kinds, _TYPES)
+    *by_kind, is_type = _KIND_TABLE[:, kinds]
     exact, folded, foreign, qualified = _exact(found, question)
     columns = {
         "exact_name": exact,
@@ -170,7 +176,7 @@ def _named(found: Candidates, question: Question, fields: dict[str, Column]) -> 
         "asked_type": exact * is_type * question.is_name,
         "asked_home": exact * (fields["file_precision"] >= 1.0) * question.is_name,
     }
-    return columns | {name: np.isin(kinds, members).astype(np.float64) for name, members in _KINDS.items()}
+    return columns | dict(zip(_KINDS, by_kind, strict=True))
 
 
 def _priors(found: Candidates, question: Question) -> dict[str, Column]:
@@ -243,13 +249,17 @@ def _by_file(values: Column, file_index: npt.NDArray[np.int64], count: int) -> t
 
 def _file_coverage(found: Candidates, terms: Terms, homes: list[tuple[int, int]]) -> Column:
     """Return how much of the question stands anywhere in each file."""
-    covered = [np.zeros(len(layer.segment.paths)) for layer in found.layers]
+    covered = []
     for number, layer in enumerate(found.layers):
+        files = np.array([file for home, file in homes if home == number], dtype=np.int64)
+        # As int32, as postings are: for others numpy would convert a copy of all of them.
+        first = layer.segment.file_starts[files].astype(np.int32)
+        end = np.append(layer.segment.file_starts, len(layer.segment))[files + 1].astype(np.int32)
+        share = np.zeros(len(files))
         for weight, (rows, _) in zip(terms.words.idf.tolist(), terms.words.postings[number], strict=True):
-            within = np.zeros(len(layer.segment.paths), dtype=np.bool_)
-            within[layer.segment.file_of[rows]] = True
-            covered[number] += weight / terms.words.most * within
-    return np.array([covered[layer][file] for layer, file in homes])
+            share += weight / terms.words.most * (np.searchsorted(rows, first) < np.searchsorted(rows, end))
+        covered.append(share)
+    return np.concatenate(covered)
 
 
 def _exact(found: Candidates, question: Question) -> Column:

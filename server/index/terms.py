@@ -40,7 +40,7 @@ class Group:
             low, high = ends[layer], ends[layer + 1]
             if low == high:
                 continue
-            wanted = found.rows[low:high]
+            wanted = found.rows[low:high].astype(np.int32)  # as postings are: no copy of them is made
             for term, (rows, packed) in enumerate(postings):
                 if len(rows):
                     at = np.minimum(np.searchsorted(rows, wanted), len(rows) - 1)
