@@ -43,6 +43,14 @@ def _train(options: list[str]) -> int:
         from server.model.ranker import main as train_ranker  # noqa: PLC0415
 
         return train_ranker(options[1:])
+    if options[:1] == ["--merge"]:
+        from server.model.merge import main as merge  # noqa: PLC0415
+
+        return merge(options[1:])
+    if options[:1] == ["--compare"]:
+        from server.model.compare import main as compare  # noqa: PLC0415
+
+        return compare(options[1:])
     if importlib.util.find_spec("torch") is None:
         sys.stderr.write("sextant: training needs torch; install it with: pip install torch tokenizers\n")
         return 2
@@ -115,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser(
         "train",
-        help="train the base model (extra: train), with --ranker the ranker, or --evaluate: print how good they are",
+        help="train the base model (extra: train; --merge, --compare, --evaluate: models), or with --ranker the ranker",
         add_help=False,
     )
     return parser

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,19 @@ def measure(model: BagEncoder, repos: Path, annotations: Path, checkouts: Path, 
     for example, value in zip(examples.asked, cross_validated(examples) if full else (), strict=True):
         found[example.language][_FULL].append(value)
     return found
+
+
+def dense(models: Sequence[BagEncoder], repos: Path, annotations: Path, checkouts: Path) -> list[float]:
+    """Return the NDCG@10 over files of each model's vectors alone, averaged over languages."""
+    found: list[dict[str, list[float]]] = [defaultdict(list) for _ in models]
+    for source in sources(repos, annotations, checkouts):
+        paths, passages = _units(source)
+        for model, values in zip(models, found, strict=True):
+            scores = cosines(model, [example.text for example in source.examples], passages)
+            for example, row in zip(source.examples, scores, strict=True):
+                ranked = [paths[number] for number in np.argsort(-row, kind="stable")]
+                values[source.language].append(ndcg(ranked, example.wanted))
+    return [float(np.mean([np.mean(one) for one in values.values()])) for values in found]
 
 
 def _units(source: Source) -> tuple[list[str], list[Passage]]:

@@ -55,6 +55,8 @@ class Settings:
     """Share of documented units whose name is masked, so that the model does not live on the overlap of names."""
     documentation_dropout: float = 0.5
     """Share of the units asked for by name that lose their documentation."""
+    contrast: float = 1.0
+    """Weight of the pairs' loss; at 0 the teacher alone teaches."""
     teacher: float = 0.0
     """Weight of the teacher's loss beside that of the pairs; at 0 the teacher only gives the first rows."""
     sharpness: float = 20.0
@@ -287,7 +289,7 @@ def _loss(settings: Settings, step: Step, counted: Counted, lessons: Lessons | N
     answers = data.take(counted.passages, step.rows + step.masked * len(counted), step.undocumented)
     # One pass for both: the gradient of the table is large, and this way it is built once.
     vectors = network(Batch.of(data.joined(asked, answers), network.rows.device))
-    loss = pair_loss(vectors[: len(step.asked)], vectors[len(step.asked) :], network.scale)
+    loss = settings.contrast * pair_loss(vectors[: len(step.asked)], vectors[len(step.asked) :], network.scale)
     if lessons is None or not settings.teacher:
         return loss
     none = np.full(len(step.asked), -1)

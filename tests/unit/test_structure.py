@@ -23,7 +23,14 @@ RANKS = (
     {"server.doctor"},
     {"server.report"},
     {"server.bulk"},
-    {"server.lsp", "server.commands", "server.model.evaluate", "server.model.ranker", "server.model.repositories"},
+    {
+        "server.lsp",
+        "server.commands",
+        "server.model.compare",
+        "server.model.evaluate",
+        "server.model.ranker",
+        "server.model.repositories",
+    },
     {"server.__main__"},
 )
 """From the bottom up; a module imports only from its own rank and below."""
