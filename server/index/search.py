@@ -157,8 +157,7 @@ def _nearest(layers: Sequence[Layer], rows: Sequence[Rows], vector: Vectors, mos
     ]
     least = _last(exact, most - sum(map(len, sure)))
     return [
-        np.concatenate([each, other[cosines >= least]])
-        for each, other, cosines in zip(sure, close, exact, strict=True)
+        np.concatenate([each, other[cosines >= least]]) for each, other, cosines in zip(sure, close, exact, strict=True)
     ]
 
 
