@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ _COMPLAINTS = 3
 """Ray tries to greet about once a second; a cluster answers the first time."""
 _NODES_SECONDS = 30.0
 """For nodes with processors to be there, at the start and in the middle."""
+_LATE_SECONDS = 5.0
+"""For further nodes to say what they have, once one has said it."""
+_GLANCE = 0.2
 _BEAT_SECONDS = 1.0
 _BEATS = 3
 """Greetings in a row without an answer after which the head is taken for gone."""
@@ -98,7 +101,7 @@ class Connection:
         self._slots = self._wait_for_nodes(ray, token)
         self._looked_at = self._had_nodes_at = time.monotonic()
         if not self._is_local:
-            self._check_nodes(ray)
+            self._check_nodes(ray, token)
         gpus = 1 if self._is_transformer and ray.cluster_resources().get("GPU", 0) >= 1 else 0
         self._task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=_TRIES)(_work)
         self._weights = [ray.put(weights)]
@@ -224,38 +227,64 @@ class Connection:
         end = time.monotonic() + _NODES_SECONDS
         while True:
             token.check()
-            count = int(ray.cluster_resources().get("CPU", 0))
+            with self._translated(ray):
+                count = int(ray.cluster_resources().get("CPU", 0))
             if count:
                 return count
             if time.monotonic() > end:
                 raise ClusterError(f"the cluster at {self._job.on} has no node with a processor")
-            time.sleep(0.2)
+            time.sleep(_GLANCE)
 
-    def _check_nodes(self, ray: Any) -> None:
-        """Ask each node for what the encoder needs; raises ClusterError with what to install where."""
+    def _check_nodes(self, ray: Any, token: CancelToken) -> None:
+        """Ask each living node for what the encoder needs; raises ClusterError with what to install where.
+
+        A node that goes away before it answers, or keeps the others waiting, is left to the course of the job.
+        """
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415
 
         needed = tasks.NEEDED_FOR_TRANSFORMERS if self._is_transformer else tasks.NEEDED
         ask = ray.remote(num_cpus=0, max_retries=0)(tasks.versions)
-        asked = {}
-        for node in ray.nodes():
-            if node["Alive"] and node["Resources"].get("CPU"):
-                near = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                asked[ask.options(scheduling_strategy=near).remote(needed)] = node["NodeManagerAddress"]
-        ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=_NODES_SECONDS)
-        for ref in late:
-            raise ClusterError(f"the node {asked[ref]} does not answer")
-        for ref in ready:
-            try:
-                found = ray.get(ref, timeout=_NODES_SECONDS)
-            except Exception as error:
-                raise ClusterError(f"the node {asked[ref]} cannot run Sextant: {_first_line(error)}") from error
-            lacking = [name for name in needed if not found[name]]
-            if lacking:
-                raise ClusterError(
-                    f"the node {asked[ref]} (Python {found['python']}) lacks {', '.join(lacking)}; "
-                    f"install there: pip install {' '.join(lacking)}"
-                )
+        asked: dict[Any, str] = {}
+        answered: set[str] = set()
+        end, trouble = time.monotonic() + _NODES_SECONDS, f"no node of the cluster at {self._job.on} answers"
+        while True:
+            token.check()
+            with self._translated(ray):
+                # Ray lists a node that died for a moment more, and what is asked of it fails: so list again.
+                nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")}
+                for name in nodes.keys() - answered - set(asked.values()):
+                    near = NodeAffinitySchedulingStrategy(name, soft=False)
+                    asked[ask.options(scheduling_strategy=near).remote(needed)] = name
+                asked = {ref: name for ref, name in asked.items() if name in nodes}
+                ready, _ = ray.wait(list(asked), timeout=_GLANCE) if asked else ([], [])
+            for ref in ready:
+                name = asked.pop(ref)
+                address = nodes[name]["NodeManagerAddress"]
+                try:
+                    self._check_versions(ray.get(ref, timeout=_NODES_SECONDS), needed, address)
+                except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
+                    raise ClusterError(f"the node {address} cannot run Sextant: {_first_line(error)}") from error
+                except (ray.exceptions.RayError, OSError) as error:
+                    trouble = f"the node {address} cannot run Sextant: {_first_line(error)}"
+                    time.sleep(_GLANCE)
+                else:
+                    answered.add(name)
+                    end = min(end, time.monotonic() + _LATE_SECONDS)
+            if answered >= nodes.keys() and nodes:
+                return
+            if time.monotonic() > end:
+                if answered:
+                    return
+                raise ClusterError(trouble)
+
+    @staticmethod
+    def _check_versions(found: Mapping[str, str], needed: Sequence[str], address: str) -> None:
+        lacking = [name for name in needed if not found[name]]
+        if lacking:
+            raise ClusterError(
+                f"the node {address} (Python {found['python']}) lacks {', '.join(lacking)}; "
+                f"install there: pip install {' '.join(lacking)}"
+            )
 
     # The course.
 
