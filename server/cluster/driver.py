@@ -139,10 +139,10 @@ class Connection:
         """Let go of the cluster: end what still runs for us, and a local cluster itself."""
         self._closed.set()
         ray = sys.modules.get("ray")
-        if ray is None:
-            return
+        if ray is None or self._gone.is_set():
+            return  # nobody is there to be told; the parent ends this process, and what is left of a local cluster
         with contextlib.suppress(Exception):  # whatever it says, it is over
-            if not self._is_local and not self._gone.is_set():
+            if not self._is_local:
                 for ref in self._flying:
                     ray.cancel(ref, force=True)
         with contextlib.suppress(Exception):

@@ -212,7 +212,6 @@ def test_a_node_that_dies_before_it_is_asked_costs_nothing(
         death.join()
     assert (ran.done.computed, ran.done.where, ran.warnings) == (FILES * FUNCTIONS, cluster.address, [])
     assert stored(tmp_path) == expected
-    cluster.start_nodes("two")
 
 
 def test_a_killed_driver_is_replaced_by_this_machine(
