@@ -190,18 +190,25 @@ class Connection:
 
     def _connect(self, ray: Any) -> None:
         """Connect to a cluster; what Ray would only say on stderr, and after 20 s, is read there."""
-        with _watched(self._refused):
-            try:
-                ray.init(
-                    address=self._job.on,
-                    log_to_driver=False,
-                    configure_logging=False,
-                    runtime_env={"py_modules": [str(self._package())], "env_vars": {"OPENBLAS_NUM_THREADS": "1"}},
-                )
-            except ImportError as error:
-                raise ClusterError(f"{self._job.on} needs {error.name}; install it with: {INSTALL}") from error
-            except Exception as error:
-                raise ClusterError(_explained(error, self._job.on)) from error
+        for attempt in range(2):
+            with _watched(self._refused):
+                try:
+                    ray.init(
+                        address=self._job.on,
+                        log_to_driver=False,
+                        configure_logging=False,
+                        runtime_env={"py_modules": [str(self._package())], "env_vars": {"OPENBLAS_NUM_THREADS": "1"}},
+                    )
+                except ImportError as error:
+                    raise ClusterError(f"{self._job.on} needs {error.name}; install it with: {INSTALL}") from error
+                except ConnectionAbortedError as error:
+                    # A head forks for each driver, and that process at times does not come up (Ray 2.60).
+                    if attempt:
+                        raise ClusterError(_explained(error, self._job.on)) from error
+                except Exception as error:
+                    raise ClusterError(_explained(error, self._job.on)) from error
+                else:
+                    return
 
     def _refused(self, line: str) -> None:
         """Answer for Ray, which would go on trying."""
@@ -219,7 +226,12 @@ class Connection:
         """Copy of our package what a worker needs; the model goes another way."""
         target = Path(self._job.scratch, "package", "server")
         source = Path(__file__).resolve().parents[1]
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("base", "lsp", "queries", "__pycache__", "*.md"))
+        shutil.copytree(
+            source,
+            target,
+            dirs_exist_ok=True,
+            ignore=shutil.ignore_patterns("base", "lsp", "queries", "__pycache__", "*.md"),
+        )
         return target
 
     def _wait_for_nodes(self, ray: Any, token: CancelToken) -> int:
@@ -438,9 +450,13 @@ def _explained(error: Exception, address: str) -> str:
     ray = re.findall(r"Ray: ([\w.]+)", text)
     python = re.findall(r"Python: ([\d.]+)", text)
     if len(ray) == 2 and len(python) == 2:
+        if python[0] == python[1]:
+            advice = f"install here: pip install ray=={ray[0]}"
+        else:
+            advice = f"install Sextant under Python {python[0]}, with: pip install ray=={ray[0]}"
         return (
             f"the cluster at {address} runs Python {python[0]} with Ray {ray[0]}, this is Python {python[1]} with Ray "
-            f"{ray[1]}; install Sextant under Python {python[0].rpartition('.')[0]} with: pip install ray=={ray[0]}"
+            f"{ray[1]}; {advice}"
         )
     if "connection timeout" in text:
         return f"{address} does not answer; is it the port of Ray's client server, and is clusterTokenFile right?"
@@ -451,4 +467,9 @@ def _explained(error: Exception, address: str) -> str:
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if type(error).__name__ == "RayTaskError" else lines[0])[:300] if lines else type(error).__name__
+    has_trace = any(line.startswith("Traceback") for line in lines)
+    return (
+        (lines[-1] if has_trace or type(error).__name__ == "RayTaskError" else lines[0])[:300]
+        if lines
+        else type(error).__name__
+    )
