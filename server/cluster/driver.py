@@ -467,9 +467,7 @@ def _explained(error: Exception, address: str) -> str:
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    has_trace = any(line.startswith("Traceback") for line in lines)
-    return (
-        (lines[-1] if has_trace or type(error).__name__ == "RayTaskError" else lines[0])[:300]
-        if lines
-        else type(error).__name__
-    )
+    if not lines:
+        return type(error).__name__
+    has_trace = type(error).__name__ == "RayTaskError" or any(line.startswith("Traceback") for line in lines)
+    return (lines[-1] if has_trace else lines[0])[:300]
