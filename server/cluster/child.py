@@ -9,10 +9,11 @@ import sqlite3
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from server.cluster import protocol, reaper, tasks
 from server.cluster.driver import ClusterError, ClusterLost, Connection
@@ -63,16 +64,22 @@ class Child:
         self._encoder: Encoder | None = None
         self._scratch = ""
         self._connection: Connection | None = None
+        self._leaving = threading.Lock()
 
-    def run(self) -> None:
+    def run(self) -> NoReturn:
         """Serve until the parent closes our stdin, or ends."""
         threading.Thread(target=self._read, daemon=True, name="commands").start()
-        with contextlib.suppress(BrokenPipeError):
+        try:
             while True:
                 with self._news:
                     self._news.wait_for(lambda: bool(self._queue))
                     _, _, command = heapq.heappop(self._queue)
                 self._do(command)
+        except BrokenPipeError:  # the parent is gone
+            self._leave()
+        except Exception:  # a bug: the parent reads of it in the log
+            traceback.print_exc()
+            self._leave()
 
     def _read(self) -> None:
         for command in protocol.commands(self._incoming):
@@ -94,10 +101,18 @@ class Child:
         end = time.monotonic() + _GRACE
         while self._connection is not None and time.monotonic() < end:
             time.sleep(0.05)
-        if self._scratch:
-            reaper.end_marked(self._scratch)
-            reaper.remove_tree(Path(self._scratch))
-        os._exit(0)
+        self._leave()
+
+    def _leave(self) -> NoReturn:
+        """End this process once nothing of its job is left (invariant 13), whichever thread comes first.
+
+        An interpreter that ended by returning would stop the other thread in the middle of that.
+        """
+        with self._leaving:
+            if self._scratch:
+                reaper.end_marked(self._scratch)
+                reaper.remove_tree(Path(self._scratch))
+            os._exit(0)
 
     def _do(self, command: Open | Encode | Fill | Tune) -> None:
         number = command.id if isinstance(command, Encode) else 0

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ _COMPLAINTS = 3
 """Ray tries to greet about once a second; a cluster answers the first time."""
 _NODES_SECONDS = 30.0
 """For nodes with processors to be there, at the start and in the middle."""
+_LATE_SECONDS = 5.0
+"""For further nodes to say what they have, once one has said it."""
+_GLANCE = 0.2
 _BEAT_SECONDS = 1.0
 _BEATS = 3
 """Greetings in a row without an answer after which the head is taken for gone."""
@@ -98,7 +101,7 @@ class Connection:
         self._slots = self._wait_for_nodes(ray, token)
         self._looked_at = self._had_nodes_at = time.monotonic()
         if not self._is_local:
-            self._check_nodes(ray)
+            self._check_nodes(ray, token)
         gpus = 1 if self._is_transformer and ray.cluster_resources().get("GPU", 0) >= 1 else 0
         self._task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=_TRIES)(_work)
         self._weights = [ray.put(weights)]
@@ -136,10 +139,10 @@ class Connection:
         """Let go of the cluster: end what still runs for us, and a local cluster itself."""
         self._closed.set()
         ray = sys.modules.get("ray")
-        if ray is None:
-            return
+        if ray is None or self._gone.is_set():
+            return  # nobody is there to be told; the parent ends this process, and what is left of a local cluster
         with contextlib.suppress(Exception):  # whatever it says, it is over
-            if not self._is_local and not self._gone.is_set():
+            if not self._is_local:
                 for ref in self._flying:
                     ray.cancel(ref, force=True)
         with contextlib.suppress(Exception):
@@ -187,18 +190,25 @@ class Connection:
 
     def _connect(self, ray: Any) -> None:
         """Connect to a cluster; what Ray would only say on stderr, and after 20 s, is read there."""
-        with _watched(self._refused):
-            try:
-                ray.init(
-                    address=self._job.on,
-                    log_to_driver=False,
-                    configure_logging=False,
-                    runtime_env={"py_modules": [str(self._package())], "env_vars": {"OPENBLAS_NUM_THREADS": "1"}},
-                )
-            except ImportError as error:
-                raise ClusterError(f"{self._job.on} needs {error.name}; install it with: {INSTALL}") from error
-            except Exception as error:
-                raise ClusterError(_explained(error, self._job.on)) from error
+        for attempt in range(2):
+            with _watched(self._refused):
+                try:
+                    ray.init(
+                        address=self._job.on,
+                        log_to_driver=False,
+                        configure_logging=False,
+                        runtime_env={"py_modules": [str(self._package())], "env_vars": {"OPENBLAS_NUM_THREADS": "1"}},
+                    )
+                except ImportError as error:
+                    raise ClusterError(f"{self._job.on} needs {error.name}; install it with: {INSTALL}") from error
+                except ConnectionAbortedError as error:
+                    # A head forks for each driver, and that process at times does not come up (Ray 2.60).
+                    if attempt:
+                        raise ClusterError(_explained(error, self._job.on)) from error
+                except Exception as error:
+                    raise ClusterError(_explained(error, self._job.on)) from error
+                else:
+                    return
 
     def _refused(self, line: str) -> None:
         """Answer for Ray, which would go on trying."""
@@ -216,7 +226,12 @@ class Connection:
         """Copy of our package what a worker needs; the model goes another way."""
         target = Path(self._job.scratch, "package", "server")
         source = Path(__file__).resolve().parents[1]
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("base", "lsp", "queries", "__pycache__", "*.md"))
+        shutil.copytree(
+            source,
+            target,
+            dirs_exist_ok=True,
+            ignore=shutil.ignore_patterns("base", "lsp", "queries", "__pycache__", "*.md"),
+        )
         return target
 
     def _wait_for_nodes(self, ray: Any, token: CancelToken) -> int:
@@ -224,38 +239,64 @@ class Connection:
         end = time.monotonic() + _NODES_SECONDS
         while True:
             token.check()
-            count = int(ray.cluster_resources().get("CPU", 0))
+            with self._translated(ray):
+                count = int(ray.cluster_resources().get("CPU", 0))
             if count:
                 return count
             if time.monotonic() > end:
                 raise ClusterError(f"the cluster at {self._job.on} has no node with a processor")
-            time.sleep(0.2)
+            time.sleep(_GLANCE)
 
-    def _check_nodes(self, ray: Any) -> None:
-        """Ask each node for what the encoder needs; raises ClusterError with what to install where."""
+    def _check_nodes(self, ray: Any, token: CancelToken) -> None:
+        """Ask each living node for what the encoder needs; raises ClusterError with what to install where.
+
+        A node that goes away before it answers, or keeps the others waiting, is left to the course of the job.
+        """
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415
 
         needed = tasks.NEEDED_FOR_TRANSFORMERS if self._is_transformer else tasks.NEEDED
         ask = ray.remote(num_cpus=0, max_retries=0)(tasks.versions)
-        asked = {}
-        for node in ray.nodes():
-            if node["Alive"] and node["Resources"].get("CPU"):
-                near = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                asked[ask.options(scheduling_strategy=near).remote(needed)] = node["NodeManagerAddress"]
-        ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=_NODES_SECONDS)
-        for ref in late:
-            raise ClusterError(f"the node {asked[ref]} does not answer")
-        for ref in ready:
-            try:
-                found = ray.get(ref, timeout=_NODES_SECONDS)
-            except Exception as error:
-                raise ClusterError(f"the node {asked[ref]} cannot run Sextant: {_first_line(error)}") from error
-            lacking = [name for name in needed if not found[name]]
-            if lacking:
-                raise ClusterError(
-                    f"the node {asked[ref]} (Python {found['python']}) lacks {', '.join(lacking)}; "
-                    f"install there: pip install {' '.join(lacking)}"
-                )
+        asked: dict[Any, str] = {}
+        answered: set[str] = set()
+        end, trouble = time.monotonic() + _NODES_SECONDS, f"no node of the cluster at {self._job.on} answers"
+        while True:
+            token.check()
+            with self._translated(ray):
+                # Ray lists a node that died for a moment more, and what is asked of it fails: so list again.
+                nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")}
+                for name in nodes.keys() - answered - set(asked.values()):
+                    near = NodeAffinitySchedulingStrategy(name, soft=False)
+                    asked[ask.options(scheduling_strategy=near).remote(needed)] = name
+                asked = {ref: name for ref, name in asked.items() if name in nodes}
+                ready, _ = ray.wait(list(asked), timeout=_GLANCE) if asked else ([], [])
+            for ref in ready:
+                name = asked.pop(ref)
+                address = nodes[name]["NodeManagerAddress"]
+                try:
+                    self._check_versions(ray.get(ref, timeout=_NODES_SECONDS), needed, address)
+                except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
+                    raise ClusterError(f"the node {address} cannot run Sextant: {_first_line(error)}") from error
+                except (ray.exceptions.RayError, OSError) as error:
+                    trouble = f"the node {address} cannot run Sextant: {_first_line(error)}"
+                    time.sleep(_GLANCE)
+                else:
+                    answered.add(name)
+                    end = min(end, time.monotonic() + _LATE_SECONDS)
+            if answered >= nodes.keys() and nodes:
+                return
+            if time.monotonic() > end:
+                if answered:
+                    return
+                raise ClusterError(trouble)
+
+    @staticmethod
+    def _check_versions(found: Mapping[str, str], needed: Sequence[str], address: str) -> None:
+        lacking = [name for name in needed if not found[name]]
+        if lacking:
+            raise ClusterError(
+                f"the node {address} (Python {found['python']}) lacks {', '.join(lacking)}; "
+                f"install there: pip install {' '.join(lacking)}"
+            )
 
     # The course.
 
@@ -409,9 +450,13 @@ def _explained(error: Exception, address: str) -> str:
     ray = re.findall(r"Ray: ([\w.]+)", text)
     python = re.findall(r"Python: ([\d.]+)", text)
     if len(ray) == 2 and len(python) == 2:
+        if python[0] == python[1]:
+            advice = f"install here: pip install ray=={ray[0]}"
+        else:
+            advice = f"install Sextant under Python {python[0]}, with: pip install ray=={ray[0]}"
         return (
             f"the cluster at {address} runs Python {python[0]} with Ray {ray[0]}, this is Python {python[1]} with Ray "
-            f"{ray[1]}; install Sextant under Python {python[0].rpartition('.')[0]} with: pip install ray=={ray[0]}"
+            f"{ray[1]}; {advice}"
         )
     if "connection timeout" in text:
         return f"{address} does not answer; is it the port of Ray's client server, and is clusterTokenFile right?"
@@ -422,4 +467,7 @@ def _explained(error: Exception, address: str) -> str:
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if type(error).__name__ == "RayTaskError" else lines[0])[:300] if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    has_trace = type(error).__name__ == "RayTaskError" or any(line.startswith("Traceback") for line in lines)
+    return (lines[-1] if has_trace else lines[0])[:300]

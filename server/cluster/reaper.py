@@ -11,20 +11,25 @@ import sys
 import time
 from pathlib import Path
 
+_PATIENCE = 10.0
+"""Seconds for killed processes to be gone; on a busy machine large ones take some."""
+
 
 def end_marked(mark: str) -> None:
     """Kill every process whose environment names a mark, this one excepted, until none is left.
 
-    Ray's processes leave their group and outlive a parent that was killed, but they inherit its environment.
+    Ray's processes leave their group and outlive a parent that was killed, but they inherit its environment. One that
+    just begins has none for a moment, so none is left when two looks in a row have found none.
     """
-    for _ in range(20):
+    end = time.monotonic() + _PATIENCE
+    unseen = 0
+    while unseen < 2 and time.monotonic() < end:
         found = _marked(mark)
-        if not found:
-            return
+        unseen = 0 if found else unseen + 1
         for pid in found:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
-        time.sleep(0.05)
+        time.sleep(0.03)
 
 
 def is_running(pid: int) -> bool:
@@ -42,11 +47,10 @@ def is_running(pid: int) -> bool:
 
 def remove_tree(folder: Path) -> None:
     """Delete a folder into which processes that end may still write."""
-    for _ in range(20):
+    end = time.monotonic() + _PATIENCE
+    while folder.exists() and time.monotonic() < end:
         shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.05)
+        time.sleep(0.01)
 
 
 def _marked(mark: str) -> list[int]:

@@ -228,9 +228,11 @@ def server_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "server", "serve", *arguments]
 
 
-def wait_until(holds: Callable[[], object], timeout: float = 60.0) -> None:
-    """Wait until something holds."""
+def wait_until(
+    holds: Callable[[], object], timeout: float = 60.0, instead: Callable[[], object] = lambda: "it never came true"
+) -> None:
+    """Wait until something holds; if it never does, say what was there instead."""
     end = time.monotonic() + timeout
     while not holds():
-        assert time.monotonic() < end, "it never came true"
+        assert time.monotonic() < end, instead()
         threading.Event().wait(0.02)

@@ -43,11 +43,46 @@ def title(pid: int) -> str:
         return ""
 
 
-class RayCluster:
-    """The head computes nothing, each node has one processor."""
+class Network:
+    """A network of its own, joined to this machine by one cable; OSError where it cannot be made (needs root)."""
 
-    def __init__(self, ray: Path = Path(sys.executable).parent / "ray") -> None:
+    def __init__(self) -> None:
+        self.name = f"sxt{os.getpid()}"
+        number = os.getpid() % 250
+        self._here, self.address = f"10.213.{number}.1", f"10.213.{number}.2"
+        try:
+            self._ip(f"netns add {self.name}")
+            self._ip(f"link add {self.name} type veth peer name cluster netns {self.name}")
+            self._ip(f"addr add {self._here}/24 dev {self.name}")
+            self._ip(f"link set {self.name} up")
+            for command in (f"addr add {self.address}/24 dev cluster", "link set cluster up", "link set lo up"):
+                self._ip(f"-n {self.name} {command}")
+        except OSError:
+            self.close()
+            raise
+
+    @staticmethod
+    def _ip(command: str) -> None:
+        done = subprocess.run(["ip", *command.split()], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise OSError(done.stderr.strip())
+
+    def cut(self) -> None:
+        """Cut the cable."""
+        self._ip(f"-n {self.name} link set cluster down")
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._ip(f"netns del {self.name}")
+
+
+class RayCluster:
+    """The head computes nothing unless told to, each node has one processor."""
+
+    def __init__(self, ray: Path = Path(sys.executable).parent / "ray", network: Network | None = None) -> None:
         self._ray = ray
+        self._network = network
+        self._host = network.address if network else "127.0.0.1"
         self._home = Path(tempfile.mkdtemp(prefix="sxt-", dir="/tmp"))
         self.token = self._home / "token"
         self.token.touch(0o600)
@@ -58,7 +93,12 @@ class RayCluster:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self._host}:{self.port}"
+
+    @property
+    def client_address(self) -> str:
+        """For drivers on machines that do not belong to the cluster."""
+        return f"ray://{self._host}:{self.client_port}"
 
     def environment(self, part: str) -> dict[str, str]:
         return {
@@ -70,7 +110,8 @@ class RayCluster:
         }
 
     def _start(self, part: str, *options: str) -> None:
-        command = [self._ray, "start", "--block", "--object-store-memory=100000000", *options]
+        inside = ["ip", "netns", "exec", self._network.name] if self._network else []
+        command = [*inside, self._ray, "start", "--block", "--object-store-memory=100000000", *options]
         log = (self._home / f"{part}.log").open("wb")
         self._parts[part] = subprocess.Popen(
             command,
@@ -82,15 +123,17 @@ class RayCluster:
         )
         log.close()
 
-    def start_head(self) -> None:
+    def start_head(self, processors: int = 0) -> None:
         """Start a head; it answers a few seconds later."""
         port = f"--port={self.port}"
         folder = f"--temp-dir={self._home}/ray"
-        self._start("head", "--head", port, folder, "--num-cpus=0", "--include-dashboard=false")
+        where = [f"--node-ip-address={self._host}"] if self._network else []
+        ports = (port, f"--ray-client-server-port={self.client_port}", f"--num-cpus={processors}")
+        self._start("head", "--head", *ports, *where, folder, "--include-dashboard=false")
         wait_until(self.is_up, 90)
 
     def is_up(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+        with contextlib.suppress(OSError), socket.create_connection((self._host, self.port), 1):
             return "Ray runtime started" in (self._home / "head.log").read_text()
         return False
 
@@ -115,7 +158,18 @@ class RayCluster:
                     os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not self.pids(part))
 
+    def stop(self, part: str) -> None:
+        """Let a part be silent, as one behind a cut cable."""
+        for pid in self.pids(part):
+            os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self, part: str) -> None:
+        for pid in self.pids(part):
+            os.kill(pid, signal.SIGCONT)
+
     def close(self) -> None:
         for part in list(self._parts):
             self.kill(part)
         shutil.rmtree(self._home, ignore_errors=True)
+        if self._network:
+            self._network.close()

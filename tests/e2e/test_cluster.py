@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 
 from server.cluster import client
-from server.cluster.protocol import Done, Fill, Progress
+from server.cluster.protocol import Done, Failed, Fill, Progress
 from server.cluster.tasks import MARK
 from server.model import encoder
 from server.types import CancelToken
 from tests.e2e.conftest import Start
 from tests.e2e.raw import RawClient, wait_until
-from tests.e2e.ray_cluster import RayCluster, free_port, title
+from tests.e2e.ray_cluster import Network, RayCluster, free_port, title
 from tests.e2e.test_jobs import finished
 
 pytestmark = pytest.mark.skipif(
@@ -69,13 +69,17 @@ def cluster() -> Iterator[RayCluster]:
 def leaves_nothing() -> Iterator[None]:
     """No test may leave a process or a folder of a job behind."""
     yield
-    wait_until(lambda: not ours(), 15)
+    wait_until(lambda: not ours(), 15, ours)
     assert not list(Path("/tmp").glob(f"sx-*/{os.getpid()}"))
 
 
 def ours() -> list[str]:
-    """The processes of jobs of this test run, and the folders of those."""
-    folders = [str(folder) for folder in Path("/tmp").glob("sx-*") if is_of_this_run(folder)]
+    """The processes of jobs of this test run, and the folders of those, with what lies in them."""
+    folders = [
+        f"{folder}: {sorted(str(path.relative_to(folder)) for path in folder.rglob('*'))[:20]} {last_words(folder)}"
+        for folder in Path("/tmp").glob("sx-*")
+        if is_of_this_run(folder)
+    ]
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -97,6 +101,13 @@ def is_of_this_run(folder: Path) -> bool:
         return (folder / "owner").read_text() in {str(os.getpid()), *SERVERS}
     except OSError:
         return False
+
+
+def last_words(folder: Path) -> str:
+    try:
+        return (folder / "driver.log").read_text("utf-8", "replace")[-1_000:]
+    except OSError:
+        return ""
 
 
 SERVERS: set[str] = set()
@@ -156,7 +167,7 @@ def test_a_cluster_computes_the_same_bytes(
     ran = run(code, tmp_path, cluster.address, cluster.token)
     assert (ran.done.computed, ran.warnings) == (FILES * FUNCTIONS, [])
     assert stored(tmp_path) == expected
-    again = run(code, tmp_path, cluster.address, cluster.token)
+    again = run(code, tmp_path, "inline")
     assert (again.done.computed, again.done.known) == (0, FILES * FUNCTIONS)
 
 
@@ -189,6 +200,20 @@ def test_a_killed_node_costs_nothing(
     cluster.start_nodes("two")
 
 
+def test_a_node_that_dies_before_it_is_asked_costs_nothing(
+    cluster: RayCluster, code: Path, expected: dict[bytes, bytes], tmp_path: Path
+) -> None:
+    """Ray lists a dead node for a while: one that is stopped stands for it until it is killed."""
+    cluster.stop("two")
+    death = threading.Timer(4.0, lambda: cluster.kill("two"))
+    try:
+        ran = run(code, tmp_path, cluster.address, cluster.token, lambda moved: bool(moved.message), death.start)
+    finally:
+        death.join()
+    assert (ran.done.computed, ran.done.where, ran.warnings) == (FILES * FUNCTIONS, cluster.address, [])
+    assert stored(tmp_path) == expected
+
+
 def test_a_killed_driver_is_replaced_by_this_machine(
     cluster: RayCluster, code: Path, expected: dict[bytes, bytes], tmp_path: Path
 ) -> None:
@@ -197,11 +222,32 @@ def test_a_killed_driver_is_replaced_by_this_machine(
             os.kill(pid, signal.SIGKILL)
 
     ran = run(code, tmp_path, cluster.address, cluster.token, midway, kill)
+    check_replaced(ran, tmp_path, expected)
+
+
+def check_replaced(ran: Ran, data: Path, expected: dict[bytes, bytes]) -> None:
+    """Check that this machine did the rest, was said once to do so, and did nothing again that was committed."""
     assert len(ran.warnings) == 1 and "this machine" in ran.warnings[0]
+    assert ran.done.where == "this machine"
     committed = max(moved.computed for moved in ran.moved if moved.known == 0)
-    assert ran.done.known >= committed > 0  # nothing that was committed is computed again
+    assert ran.done.known >= committed > 0
     assert ran.done.known + ran.done.computed == FILES * FUNCTIONS
-    assert stored(tmp_path) == expected
+    assert stored(data) == expected
+
+
+@pytest.mark.parametrize("on", ["inline", "local"])
+def test_a_process_without_a_parent_leaves_nothing(code: Path, tmp_path: Path, on: str) -> None:
+    """Whichever of its threads learns first that the parent is gone: by what it sends, or by what it reads."""
+    scratch = client._make_scratch()
+    child = client.Child("base", 0, scratch)
+    child.send(Fill([str(code)], str(tmp_path), on, scratch=str(scratch), max_file_bytes=1_000_000, workers=1))
+    events = child.events()
+    while not (isinstance(event := next(events), Progress) and event.computed):
+        assert not isinstance(event, Done | Failed), event
+    assert child._process.stdout is not None
+    child._process.stdout.close()
+    child._process.wait(30)
+    assert not scratch.exists(), ours()
 
 
 @pytest.mark.parametrize("moment", ["beginning", "connecting", "midway"])
@@ -227,10 +273,10 @@ def test_a_cancel_ends_everything_soon_and_keeps_what_is_done(
         threading.Timer(0.2, cancel).start()
     done = client.run("base", job, report, pytest.fail, token)
     assert done.cancelled
-    assert not ours()
+    assert ours() == []
     assert time.monotonic() - cancelled_at[0] < 3 * slowness()
     if on == "remote":
-        wait_until(lambda: not cluster.workers(), 10)
+        wait_until(lambda: not cluster.workers(), 10, cluster.workers)
     kept = stored(tmp_path) if moment == "midway" else {}
     assert len(kept) >= most[0] * (moment == "midway")
     assert kept.items() <= expected.items()
@@ -315,8 +361,8 @@ def test_a_killed_server_takes_its_job_along_and_goes_on_later(
     wait_until(lambda: vectors.exists() and 0 < count(vectors) < len(expected))
     server.process.kill()
     server.process.wait()
-    wait_until(lambda: not ours(), 15)
-    wait_until(lambda: not cluster.workers(), 15)
+    wait_until(lambda: not ours(), 15, ours)
+    wait_until(lambda: not cluster.workers(), 15, cluster.workers)
 
     server, uri = begin()
     server.notify(
@@ -351,6 +397,21 @@ def test_a_cluster_of_another_python_says_what_to_install(code: Path, tmp_path: 
         foreign.close()
 
 
+def test_a_cut_cable_leaves_the_rest_to_this_machine(code: Path, expected: dict[bytes, bytes], tmp_path: Path) -> None:
+    """A cluster in a network of its own, and a driver that does not belong to it."""
+    try:
+        network = Network()
+    except OSError as problem:
+        pytest.skip(f"needs a network namespace: {problem}")
+    remote = RayCluster(network=network)
+    try:
+        remote.start_head(processors=1)
+        ran = run(code, tmp_path, remote.client_address, remote.token, midway, network.cut)
+    finally:
+        remote.close()
+    check_replaced(ran, tmp_path, expected)
+
+
 @pytest.mark.parametrize("how", ["cut off", "killed"])
 def test_a_lost_head_leaves_the_rest_to_this_machine(
     cluster: RayCluster, code: Path, expected: dict[bytes, bytes], tmp_path: Path, how: str
@@ -363,17 +424,11 @@ def test_a_lost_head_leaves_the_rest_to_this_machine(
         if how == "killed":
             cluster.kill("head")
         else:
-            for pid in cluster.pids("head"):
-                os.kill(pid, signal.SIGSTOP)
+            cluster.stop("head")
 
     try:
         ran = run(code, tmp_path, cluster.address, cluster.token, midway, lose)
     finally:
-        for pid in cluster.pids("head"):
-            os.kill(pid, signal.SIGCONT)
-    assert len(ran.warnings) == 1 and "this machine" in ran.warnings[0]
+        cluster.go_on("head")
     assert time.monotonic() - lost_at[0] < 60 * slowness()
-    committed = max(moved.computed for moved in ran.moved if moved.known == 0)
-    assert ran.done.known >= committed > 0
-    assert ran.done.known + ran.done.computed == FILES * FUNCTIONS
-    assert stored(tmp_path) == expected
+    check_replaced(ran, tmp_path, expected)
