@@ -5,11 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from pathspec import GitIgnoreSpec
-
-from server.config import is_pattern
+from server.globs import Rules, parsed
 from server.index.columns import name_hash
-from server.index.ignore import MOST_STARS, is_wild
 from server.index.languages import LANGUAGES
 from server.index.lexical import FIELDS as LEXICAL_FIELDS
 from server.types import Filter, Kind, Query, QuestionError
@@ -148,16 +145,12 @@ def _is_code(text: str) -> bool:
     return marks >= _FEWEST_MARKS and marks * _WORDS_A_MARK >= len(_WORD.findall(text))
 
 
-def globs(patterns: tuple[str, ...]) -> GitIgnoreSpec:
+def globs(patterns: tuple[str, ...]) -> Rules:
     """Return the matcher of some globs; raises QuestionError for one that makes no sense."""
     for pattern in patterns:
-        if is_wild(pattern):
-            raise QuestionError(
-                f"the glob {pattern!r} has more than {MOST_STARS} stars in one part, or more than {MOST_STARS} **"
-            )
-        if not is_pattern(pattern):
+        if parsed(pattern) is None:
             raise QuestionError(f"{pattern!r} is not a glob such as src/**")
-    return GitIgnoreSpec.from_lines(patterns)
+    return Rules(patterns)
 
 
 def _qualified(identifier: str) -> tuple[str, str]:
