@@ -69,6 +69,7 @@ class RawClient:
     def _read(self) -> None:
         try:
             for message in read_frames(self._stdout):
+                assert message.get("jsonrpc") == "2.0", message
                 if "method" in message and "id" in message:  # agree to whatever the server asks
                     reply = self.replies.get(message["method"])
                     if reply is not SILENCE:
