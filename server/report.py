@@ -148,6 +148,9 @@ def hits(result: SearchResult) -> None:
     console = Console(highlight=False, soft_wrap=True, markup=False)
     if not result.hits:
         console.print("Nothing found." + (" The index is still being built." if result.is_incomplete else ""))
+    for notice in result.notices:
+        console.print(Text(_plain(notice), "yellow"))
+    if not result.hits:
         return
     if result.origin is not None:
         origin = result.origin

@@ -205,6 +205,18 @@ def test_a_client_that_never_accepts_a_progress_is_asked_again_later(monkeypatch
     asyncio.run(run())
 
 
+def test_what_pygls_reports_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repair 14, for whatever pygls itself stumbles over."""
+    monkeypatch.setenv("SEXTANT_DATA_DIR", str(tmp_path))
+
+    async def run() -> None:
+        inside = Inside(create())
+        inside.server.report_server_error(KeyError("SECRET"), KeyError)
+        assert inside.sent == []
+
+    asyncio.run(run())
+
+
 class Inside:
     """A server in this process, spoken to in messages."""
 

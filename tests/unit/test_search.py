@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -338,3 +339,56 @@ def test_a_narrow_filter_still_fills_the_list(tmp_path: Path) -> None:
     hits = engine.snapshot.search(Query("send mail path:rare/**"), CancelToken()).hits
     engine.close()
     assert len(hits) == 20 and all(hit.path.startswith("rare/") for hit in hits)
+
+
+@pytest.mark.parametrize(
+    ("query", "meant"),
+    [
+        ("open a file lnag:go", "lang:go"),
+        ("open a file -paths:src/**", "-path:src/**"),
+        ("open a file Lang:Go", "lang:Go"),
+        ("open a file language:go", "lang:go"),
+        ("open a file type:class", "kind:class"),
+    ],
+)
+def test_a_misspelt_filter_is_noticed(snapshot: Snapshot, query: str, meant: str) -> None:
+    (notice,) = snapshot.search(Query(query), CancelToken()).notices
+    assert f"did you mean {meant}?" in notice
+
+
+@pytest.mark.parametrize(
+    "query", ["math:sqrt of a number", "std::sort", "see https://x.org", "note: a file", "foo:bar", "12:30"]
+)
+def test_words_with_a_colon_are_words(snapshot: Snapshot, query: str) -> None:
+    assert snapshot.search(Query(query), CancelToken()).notices == ()
+
+
+@pytest.mark.parametrize(
+    ("query", "notice"),
+    [
+        ("password lang:cobol", "there is no language 'cobol'"),
+        ("password lang:pyton", "did you mean 'python'?"),
+        ("password kind:methd", "did you mean 'method'?"),
+        ("password in:nmae", "did you mean 'name'?"),
+    ],
+)
+def test_an_unknown_value_of_a_filter_is_told_with_what_is_near(snapshot: Snapshot, query: str, notice: str) -> None:
+    with pytest.raises(QuestionError, match=re.escape(notice)):
+        snapshot.search(Query(query), CancelToken())
+
+
+@pytest.mark.parametrize(
+    ("query", "notice"),
+    [
+        ("password lang:zig", "there is no zig here, only "),
+        ("password kind:enum", "there is no enum here"),
+        ("password path:nowhere/**", "no file here matches path:nowhere/**"),
+        ("password lang:python path:*.py -path:*.py", "no code here passes all of the filters"),
+        ("lang:python", "only filters"),
+    ],
+)
+def test_a_filter_that_lets_nothing_pass_is_named(snapshot: Snapshot, query: str, notice: str) -> None:
+    found = snapshot.search(Query(query), CancelToken())
+    assert found.hits == ()
+    assert any(notice in each for each in found.notices), found.notices
+    assert snapshot.search(Query("password lang:python"), CancelToken()).notices == ()

@@ -96,6 +96,7 @@
 ---@field generation integer
 ---@field lowConfidence boolean
 ---@field origin? sextant.Hit
+---@field notices? string[]
 
 --- What is known of one workspace folder.
 ---@class sextant.FolderStatus
