@@ -94,7 +94,7 @@ class Settings:
     encoder: str = _setting(
         "base",
         "What gives code its meaning: `base`, or `sentence-transformers:FOLDER` (or the name of a model that was "
-        "downloaded), which needs `pip install sentence-transformers`. The base encoder answers until all vectors "
+        "downloaded), which needs `pip install 'sextant-ls[transformers]'`. The base encoder answers until all vectors "
         "of another one are there.",
         scope="machine",
     )

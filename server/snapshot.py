@@ -231,14 +231,16 @@ class Snapshot:
         _, _, number, row = min(around)
         layer = self.layers[number]
         name_start, unit_start, unit_end = (int(layer.segment.spans[row][column]) for column in (0, 6, 7))
-        for other in layer.segment.rows_of(place[1]):  # the units inside the place are it, too
+        language = layer.segment.languages[layer.segment.language_of[row]]
+        is_whole = not selected.strip() or (start <= name_start and end >= unit_end - 1)
+        is_module = int(layer.segment.kinds[row]) == Kind.MODULE
+        # The units inside the place are it, too; but not those beside a selection, nor those a module's code is beside.
+        for other in layer.segment.rows_of(place[1]) if is_whole and not is_module else ():
             low, high = int(layer.segment.spans[other][6]), int(layer.segment.spans[other][7])
             if unit_start <= low and high <= unit_end:
                 masks[number] = masks[number].copy()
                 masks[number][other] = False
         origin = Scored(layer, row, 1.0, 1.0, 1.0)
-        language = layer.segment.languages[layer.segment.language_of[row]]
-        is_whole = not selected.strip() or (start <= name_start and end >= unit_end - 1)
         if not is_whole:
             return origin, _snippet(selected.decode("utf-8", "replace"), language), None
         passage = _unit_passage(data, language, place[1], unit_start)

@@ -216,6 +216,31 @@ def test_a_selection_inside_a_function_is_what_is_compared(snapshot: Snapshot) -
     assert "Authenticate" not in {hit.name for hit in result.hits}
 
 
+def test_a_selection_beside_functions_leaves_them_among_the_hits(snapshot: Snapshot, tmp_path: Path) -> None:
+    """Code of a module lies in no function: what is like it may well stand in the same file."""
+    text = (
+        "def clamp(value, low, high):\n    if value < low:\n        return low\n    return min(value, high)\n\n\n"
+        "for value in range(9):\n    if value < low:\n        print(low)\n    print(min(value, high))\n\n\n"
+        "def limit(x, least, most):\n    if x < least:\n        return least\n    return min(x, most)\n"
+    )
+    (tmp_path / "a.py").write_text(text)
+    engine = Engine(Settings(workers=1), encoder.load(), tmp_path / "data")
+    engine.add_folder(str(tmp_path))
+    engine.start()
+    assert engine.wait_idle(60)
+    path, start = str(tmp_path / "a.py"), text.index("for value")
+
+    def names(begin: int, end: int) -> list[str]:
+        asked = Similar(path=path, start=begin, end=end)
+        return [hit.name for hit in engine.snapshot.similar(asked, CancelToken()).hits]
+
+    assert set(names(start, text.index("def limit"))) == {"clamp", "limit"}
+    assert set(names(start, start)) == {"clamp", "limit"}
+    assert set(names(text.index("if value"), text.index("return min"))) == {"limit"}
+    assert set(names(text.index("return low"), text.index("print(low)"))) == {"limit"}
+    engine.close()
+
+
 def test_similar_to_a_snippet_that_is_in_no_file(snapshot: Snapshot) -> None:
     text = "int clip(int v, int lo, int hi) { if (v < lo) return lo; return min(v, hi); }"
     names = [hit.name for hit in snapshot.similar(Similar(text=text, language="c"), CancelToken()).hits]
