@@ -73,6 +73,13 @@ def add(ls: server.SextantServer) -> None:
 
         return await ls.session.tasks.run(work)
 
+    @ls.feature("test/busyLoop")
+    async def _busy_loop(params: Any) -> None:
+        Path(params.folder, "started-busy").touch()
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            pass
+
     @ls.feature("$/setTrace")
     async def _slow_notification(params: Any) -> None:
         await asyncio.sleep(60)

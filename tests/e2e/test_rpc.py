@@ -138,6 +138,15 @@ def test_a_thread_that_does_not_stop_is_left_behind(odd: RawClient, tmp_path: Pa
     assert time.monotonic() - started < 2.0
 
 
+def test_the_end_of_input_ends_a_server_whose_loop_is_busy(odd: RawClient, tmp_path: Path) -> None:
+    odd.post("test/busyLoop", {"folder": str(tmp_path)})
+    until((tmp_path / "started-busy").exists)
+    started = time.monotonic()
+    odd.close_input()
+    assert odd.process.wait(TIMEOUT) == 1
+    assert time.monotonic() - started < 2.0
+
+
 def test_a_bug_is_an_error_without_inside(shared: RawClient) -> None:
     """Repair 14: pygls sends the traceback as `data`."""
     error = shared.request("test/bug", {"text": "SECRET"})["error"]
