@@ -52,7 +52,9 @@ def _train(options: list[str]) -> int:
 
         return compare(options[1:])
     if importlib.util.find_spec("torch") is None:
-        sys.stderr.write("sextant: training needs torch; install it with: pip install torch tokenizers\n")
+        from server.process import install_command  # noqa: PLC0415
+
+        sys.stderr.write(f"sextant: training needs torch; install it with: {install_command('train')}\n")
         return 2
     from server.model.train import main as train  # noqa: PLC0415
 

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Iterable
@@ -92,7 +93,7 @@ def _search(arguments: argparse.Namespace) -> int:
     wanted = _filter(arguments, Filter(kinds=kinds, scope=scope))
     queries = _lines(arguments.queries) if arguments.queries else [" ".join(arguments.query)]
     failed = False
-    with _Index(root) as index:
+    with _Index(root, scope) as index:
         for number, text in enumerate(queries, 1):
             query = Query(text, arguments.limit, wanted, arguments.explain)
             try:
@@ -109,8 +110,11 @@ def _search(arguments: argparse.Namespace) -> int:
                 report.as_json(result)
             else:
                 report.hits(result)
-            if result.low_confidence and result.hits and (arguments.json or arguments.queries):
-                report.note(f"nothing matches {text!r} well; its hits are guesses")
+            if arguments.json or arguments.queries:
+                for notice in result.notices:
+                    report.note(notice)
+                if result.low_confidence and result.hits:
+                    report.note(f"nothing matches {text!r} well; its hits are guesses")
     return 2 if failed else 0
 
 
@@ -134,7 +138,10 @@ def _similar(arguments: argparse.Namespace) -> int:
         offset = _offset(path, int(place[2]))
         asked = Similar(path=str(path), start=offset, end=offset)
     asked = replace(asked, limit=arguments.limit, filter=wanted, explain=arguments.explain)
-    with _Index(root) as index:
+    with _Index(root, scope) as index:
+        if asked.path and not index.has(asked.path):
+            shown = shlex.quote(arguments.place.partition(":")[0])
+            raise CommandError(f"{asked.path} is not indexed; to compare its text: sextant similar - < {shown}")
         result = index.snapshot.similar(asked, CancelToken())
         if arguments.json:
             report.as_json(result)
@@ -160,10 +167,14 @@ def _doctor(arguments: argparse.Namespace) -> int:
 class _Index:
     """An engine for one folder, brought up to date with the disk while a progress bar shows."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, scope: tuple[str, str] | None = None) -> None:
+        """`scope`: the part of it that is asked, as `Filter` has it."""
         self._root = root
+        part = scope[1] if scope else None
         if not (home_of(data_dir(), root) / "index.db").exists():
             report.note(f"{root} is indexed for the first time")
+        elif part is not None:
+            report.note(f"in {Path(root, part)}, a part of the index of {root}")
         elif not Path.cwd().samefile(root):
             report.note(f"in {root}")
         # An editor's choice of what is indexed stands: other defaults here would index the folder anew, to and fro.
@@ -183,7 +194,10 @@ class _Index:
                 raise CommandError(self.status.message or "the index cannot be used")
             if self.status.state == "degraded":
                 report.note(self.status.message or "the index is incomplete")
-            self._second.enter_context(bulk.second_encoder(self._engine, self._settings))
+            try:
+                self._second.enter_context(bulk.second_encoder(self._engine, self._settings))
+            except ModelError as problem:  # an editor goes on with the base encoder, too
+                report.note(f"{problem} The base encoder answers.")
             if missing := self._engine.status().missing_vectors:
                 report.note(f"the base encoder answers: {missing:,} functions wait for the other; run: sextant reindex")
         except BaseException:
@@ -199,6 +213,11 @@ class _Index:
     @property
     def snapshot(self) -> Snapshot:
         return self._engine.snapshot
+
+    def has(self, path: str) -> bool:
+        """Tell whether a file is indexed."""
+        place = self.snapshot.locate(os.path.realpath(path))
+        return place is not None and self.snapshot.text(*place) is not None
 
     @property
     def status(self) -> FolderStatus:

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import platformdirs
-from pathspec import GitIgnoreSpec
+
+from server.globs import GlobError
+from server.globs import parse as parse_glob
 
 _T = TypeVar("_T")
 _ADDRESS = re.compile(r"(?:ray://)?(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
@@ -92,7 +94,7 @@ class Settings:
     encoder: str = _setting(
         "base",
         "What gives code its meaning: `base`, or `sentence-transformers:FOLDER` (or the name of a model that was "
-        "downloaded), which needs `pip install sentence-transformers`. The base encoder answers until all vectors "
+        "downloaded), which needs `pip install 'sextant-ls[transformers]'`. The base encoder answers until all vectors "
         "of another one are there.",
         scope="machine",
     )
@@ -228,8 +230,8 @@ def address(text: str) -> tuple[str, int] | None:
 def is_pattern(pattern: str) -> bool:
     """Tell whether a pattern in .gitignore syntax makes sense."""
     try:
-        GitIgnoreSpec.from_lines([pattern])
-    except (ValueError, re.error):
+        parse_glob(pattern)
+    except GlobError:
         return False
     return True
 

@@ -164,7 +164,7 @@ def _index(root: str, data_dir: Path) -> Check:
                 return Check(name, "warning", text, f"It is rebuilt at the next start, or now: sextant index {root}")
             files = units = 0
             for entry in entries:
-                files, units = files + 1, units + len(entry)
+                files, units = files + (entry.reason is None), units + len(entry)
         db = sqlite3.connect(f"{(home / 'index.db').as_uri()}?mode=ro", uri=True)
         with contextlib.closing(db):
             found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -215,7 +215,8 @@ def _vectors(root: str, data_dir: Path) -> Check:
             some = ordered[start : start + _BATCH]
             query = f"SELECT count(*) FROM vectors WHERE key IN ({','.join('?' * len(some))})"
             known += db.execute(query, some).fetchone()[0]
-    text = f"{known:,} of {len(keys):,} passages, {path.stat().st_size / 1e6:,.0f} MB shared by all folders"
+    size = f"{path.stat().st_size / 1e6:,.0f} MB shared by all folders"
+    text = f"{known:,} of {len(keys):,} different texts of units, {size}"
     if known < len(keys):
         return Check(name, "warning", text, "The others are computed again at the next start.")
     return Check(name, "ok", text)

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import multiprocessing
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -36,6 +37,11 @@ def resident_bytes() -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra of pyproject.toml beside this installation, checkout or not."""
+    return f"{shlex.quote(sys.executable or 'python')} -m pip install 'sextant-ls[{extra}]'"
 
 
 def release_memory() -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +21,8 @@ from server.index.collect import size_of
 from server.index.store import peek
 from server.types import FolderStatus, Hit, SearchResult
 
+_LONGEST_LINE = 120
+"""Characters about a hit; a signature may have hundreds."""
 _SHOWN_PATHS = 5
 """Skipped files named a reason; --json has all."""
 
@@ -148,6 +151,9 @@ def hits(result: SearchResult) -> None:
     console = Console(highlight=False, soft_wrap=True, markup=False)
     if not result.hits:
         console.print("Nothing found." + (" The index is still being built." if result.is_incomplete else ""))
+    for notice in result.notices:
+        console.print(Text(_plain(notice), "yellow"))
+    if not result.hits:
         return
     if result.origin is not None:
         origin = result.origin
@@ -163,9 +169,9 @@ def hits(result: SearchResult) -> None:
                 (_place(hit), "blue"), (f"  and {hit.copies} more like it" if hit.copies else "", "dim"),
             )
         )  # fmt: skip
-        line = hit.detail or hit.signature
+        line = _plain(hit.detail or hit.signature)
         if line:
-            console.print(Text(f"           {_plain(line)}", "dim"))
+            console.print(Text(f"           {textwrap.shorten(line, _LONGEST_LINE, placeholder=' …')}", "dim"))
         if hit.why:
             terms = ", ".join(f"{term.term} {term.weight:.2f}" for term in hit.why.terms[:8] if term.weight > 0.005)
             console.print(Text(f"           meaning {hit.why.dense:.2f}, words {hit.why.lexical:.2f}: {terms}", "dim"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from server.index import diversity, features, flags, names, rank, reasons, search
+from server.index import diversity, features, flags, hints, names, rank, reasons, search
 from server.index import question as questions
 from server.index.diversity import Scored
 from server.index.extract import extract
@@ -26,6 +26,7 @@ from server.types import (
     CancelToken,
     Encoder,
     EncoderUnavailable,
+    Filter,
     Hit,
     Kind,
     Passage,
@@ -62,9 +63,16 @@ class Snapshot:
         `by_words`: by words and names alone, which costs no encoding and no scan; a first answer for those who wait.
         """
         question = questions.parse(query)
-        if not question.text or not self.layers:
-            return SearchResult((), self.is_incomplete, self.generation, low_confidence=True)
+        if not question.text:
+            why = ("the query has only filters; say what the code does as well",) if query.text.strip() else ()
+            return replace(self._nothing_found(), notices=why)
+        if not self.layers:
+            return replace(self._nothing_found(), notices=question.notices)
         token.check()
+        found = self._found(query, question, token, by_words)
+        return self._noted(found, question.filter, question.notices)
+
+    def _found(self, query: Query, question: Question, token: CancelToken, by_words: bool) -> SearchResult:
         if question.is_code:
             masks = [search.mask_of(layer, question.filter) for layer in self.layers]
             vector = self._nothing() if by_words else None
@@ -121,12 +129,12 @@ class Snapshot:
         if not any(field.strip() for field in passage.fields()):
             raise QuestionError("there is nothing to compare: the text is empty")
         if not self.layers:
-            return SearchResult((), self.is_incomplete, self.generation, low_confidence=True)
+            return self._nothing_found()
         token.check()
         is_test = origin is not None and flags.path_class(origin.path)[0]
         question = Question(passage.name, (), wanted, asked.limit, allows_tests=is_test or origin is None)
         vector = self._nothing() if by_words else vector
-        result = self._like(passage, vector, masks, question, token, asked.explain)
+        result = self._noted(self._like(passage, vector, masks, question, token, asked.explain), wanted)
         return replace(result, origin=self._hit(origin, None)) if origin else result
 
     def _like(
@@ -223,14 +231,16 @@ class Snapshot:
         _, _, number, row = min(around)
         layer = self.layers[number]
         name_start, unit_start, unit_end = (int(layer.segment.spans[row][column]) for column in (0, 6, 7))
-        for other in layer.segment.rows_of(place[1]):  # the units inside the place are it, too
+        language = layer.segment.languages[layer.segment.language_of[row]]
+        is_whole = not selected.strip() or (start <= name_start and end >= unit_end - 1)
+        is_module = int(layer.segment.kinds[row]) == Kind.MODULE
+        # The units inside the place are it, too; but not those beside a selection, nor those a module's code is beside.
+        for other in layer.segment.rows_of(place[1]) if is_whole and not is_module else ():
             low, high = int(layer.segment.spans[other][6]), int(layer.segment.spans[other][7])
             if unit_start <= low and high <= unit_end:
                 masks[number] = masks[number].copy()
                 masks[number][other] = False
         origin = Scored(layer, row, 1.0, 1.0, 1.0)
-        language = layer.segment.languages[layer.segment.language_of[row]]
-        is_whole = not selected.strip() or (start <= name_start and end >= unit_end - 1)
         if not is_whole:
             return origin, _snippet(selected.decode("utf-8", "replace"), language), None
         passage = _unit_passage(data, language, place[1], unit_start)
@@ -272,7 +282,16 @@ class Snapshot:
         self, best: Sequence[Scored], asked: tuple[str | Passage, Vectors, Terms] | None, is_guess: bool
     ) -> SearchResult:
         hits = tuple(self._hit(one, asked) for one in best)
-        return SearchResult(hits, self.is_incomplete, self.generation, is_guess)
+        return SearchResult(hits, self.is_incomplete, self.generation, is_guess) if hits else self._nothing_found()
+
+    def _nothing_found(self) -> SearchResult:
+        """Return an answer without hits; that nothing matches well is known only when everything is indexed."""
+        return SearchResult((), self.is_incomplete, self.generation, low_confidence=not self.is_incomplete)
+
+    def _noted(self, found: SearchResult, wanted: Filter, notices: tuple[str, ...] = ()) -> SearchResult:
+        """Say what is odd about a question, and why there is no answer if a filter is the reason."""
+        is_final = not found.hits and not self.is_incomplete
+        return replace(found, notices=(*notices, *(hints.unmet(self.layers, wanted) if is_final else ())))
 
 
 def _rows(layer: Layer, path: str) -> range:

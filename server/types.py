@@ -175,6 +175,8 @@ class SearchResult:
     generation: int
     low_confidence: bool
     origin: Hit | None = None
+    notices: tuple[str, ...] = ()
+    """What the user should know of the question: a filter misspelt, or one that lets nothing pass."""
 
 
 class Cancelled(Exception):

@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 import sysconfig
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,9 @@ async def main() -> int:
     await client.shutdown_async(None)
     client.exit(None)
     await client.stop()
+    console.print("[bold]Next[/bold]  ask your own code, here or in the editor (README: In the editor):")
+    console.print('  make demo WORKSPACE=/path/to/your/code QUERY="authenticate user"')
+    console.print(f'  {_command()} search "authenticate user" -C /path/to/your/code')
     return 0
 
 
@@ -135,7 +139,7 @@ def _show(console: Console, root: Path, title: str, result: Any, seconds: float)
     for hit in result.hits:
         container = getattr(hit, "containerName", None)
         name = f"{container}.{hit.name}" if container else hit.name
-        detail = (getattr(hit, "detail", None) or "")[:60]
+        detail = textwrap.shorten(getattr(hit, "detail", None) or "", 60, placeholder=" …")
         table.add_row(
             f"{hit.score:.2f}", f"[bold]{name}[/bold]", f"[blue]{_place(root, hit)}[/blue]", f"[dim]{detail}[/dim]"
         )
@@ -145,6 +149,12 @@ def _show(console: Console, root: Path, title: str, result: Any, seconds: float)
     elif result.lowConfidence:
         console.print("[yellow]nothing matches well; these are guesses[/yellow]")
     console.print()
+
+
+def _command() -> str:
+    """Return how `sextant` is called from here."""
+    command = Path(sys.executable).with_name("sextant")
+    return os.path.relpath(command) if command.is_relative_to(Path.cwd()) else str(command)
 
 
 def _place(root: Path, hit: Any) -> str:

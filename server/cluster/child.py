@@ -39,12 +39,12 @@ from server.index.vectors import VectorStore
 from server.model import choice
 from server.model.choice import TRANSFORMER
 from server.model.encoder import BagEncoder, ModelError
+from server.process import install_command
 from server.types import Cancelled, CancelToken, Encoder, space_name
 
 _BATCH = 256
 _BATCH_TRANSFORMER = 16
 """Passages a task: a tenth of a second to a second of work, so that a cancel is seen and a lost task costs little."""
-_INSTALL_TRAIN = "pip install torch tokenizers"
 _GRACE = 2.0
 """Seconds for an orderly end once the parent is gone."""
 
@@ -176,7 +176,7 @@ class Child:
         try:
             from server.model import tune  # noqa: PLC0415  (torch takes seconds)
         except ImportError as error:
-            raise ModelError(f"tuning needs {error.name}; install it with: {_INSTALL_TRAIN}") from error
+            raise ModelError(f"tuning needs {error.name}; install it with: {install_command('train')}") from error
 
         def show(what: str, done: float) -> None:
             self._out.send(Progress(round(100 * done), 100, 0, 0, what))

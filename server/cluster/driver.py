@@ -20,9 +20,9 @@ from server.cluster import tasks
 from server.cluster.fill import Batch
 from server.cluster.protocol import Failed, Fill, Lost, Progress
 from server.model.encoder import ModelError
+from server.process import install_command
 from server.types import CancelToken, Encoder
 
-INSTALL = "pip install ray"
 _PROBE_SECONDS = 3.0
 """For a TCP connection: Ray itself would try a dead address for two minutes."""
 _CONNECT_SECONDS = 45.0
@@ -200,7 +200,8 @@ class Connection:
                         runtime_env={"py_modules": [str(self._package())], "env_vars": {"OPENBLAS_NUM_THREADS": "1"}},
                     )
                 except ImportError as error:
-                    raise ClusterError(f"{self._job.on} needs {error.name}; install it with: {INSTALL}") from error
+                    command = install_command("cluster")
+                    raise ClusterError(f"{self._job.on} needs {error.name}; install it with: {command}") from error
                 except ConnectionAbortedError as error:
                     # A head forks for each driver, and that process at times does not come up (Ray 2.60).
                     if attempt:
@@ -412,7 +413,7 @@ def _ray() -> Any:
     try:
         import ray  # noqa: PLC0415
     except ImportError as error:
-        raise ClusterError(f"a cluster needs Ray; install it with: {INSTALL}") from error
+        raise ClusterError(f"a cluster needs Ray; install it with: {install_command('cluster')}") from error
     return ray
 
 

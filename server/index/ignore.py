@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
-
-from server.config import is_pattern
+from server.globs import Rules
 
 RULE_FILES = (".gitignore", ".sextantignore")
 """Read in every folder; the later one has the last word."""
@@ -24,12 +21,10 @@ _NEVER_FOLDERS = frozenset(
 _FOREIGN_MARKS = ("pyvenv.cfg", "CACHEDIR.TAG")
 """A folder with one of these is a virtual environment or a cache."""
 
-MOST_STARS = 3
-"""In one part of a path. Against a name of 120 characters four take .3 s, six two minutes, and nothing can stop it."""
 _LONGEST_RULES = 1_000_000
 """Bytes of an ignore file."""
 
-_SECRETS = GitIgnoreSpec.from_lines(
+_SECRETS = Rules(
     [".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "id_rsa*", "id_dsa*",
      "id_ecdsa*", "id_ed25519*", ".netrc", ".npmrc", ".pypirc", "credentials", "*.ppk"]
 )  # fmt: skip
@@ -41,19 +36,19 @@ class IgnoreRules:
 
     def __init__(self, root: Path, extra: tuple[str, ...] = ()) -> None:
         self._root = root
-        self._extra = GitIgnoreSpec.from_lines(extra)
+        self._extra = Rules(extra)
         self._above = _rules_above(root)
-        self._specs: dict[str, tuple[GitIgnoreSpec, ...]] = {}
+        self._specs: dict[str, tuple[Rules, ...]] = {}
 
     def ignores(self, path: str, is_folder: bool) -> bool:
         """Tell whether a path, relative to the root, is kept out itself (its parents are not looked at)."""
         folder, _, name = path.rpartition("/")
         if is_folder and (name in _NEVER_FOLDERS or self._is_foreign(path)):
             return True
-        if not is_folder and _SECRETS.match_file(name):
+        if not is_folder and _SECRETS.decide(name):
             return True
         mark = "/" if is_folder else ""
-        if self._extra.match_file(path + mark):
+        if self._extra.decide(path + mark):
             return True
         return self._verdict(folder, path, mark)
 
@@ -68,19 +63,19 @@ class IgnoreRules:
         while True:
             inner = path[len(folder) + 1 :] if folder else path
             for spec in reversed(self._specs_of(folder)):
-                include = _decides(spec, inner + mark)
+                include = spec.decide(inner + mark)
                 if include is not None:
                     return include
             if not folder:
                 break
             folder = folder.rpartition("/")[0]
         for spec, prefix in self._above:
-            include = _decides(spec, prefix + path + mark)
+            include = spec.decide(prefix + path + mark)
             if include is not None:
                 return include
         return False
 
-    def _specs_of(self, folder: str) -> tuple[GitIgnoreSpec, ...]:
+    def _specs_of(self, folder: str) -> tuple[Rules, ...]:
         specs = self._specs.get(folder)
         if specs is None:
             own = _read_specs(self._root / folder)
@@ -102,75 +97,22 @@ def is_rule_file(path: str) -> bool:
     return path.rpartition("/")[2] in RULE_FILES
 
 
-def _decides(spec: GitIgnoreSpec, path: str) -> bool | None:
-    """Tell what the last rule that names the path itself says of it; None when there is none.
-
-    `spec.match_file` would let a rule for a folder decide about everything below it. To git it decides about the
-    folder alone: `*.py` keeps `src/a.py` out although `!src/` takes `src` in. pathspec marks the end of the part of
-    a path that a rule names by the group `ps_d`.
-    """
-    for pattern in reversed(spec.patterns):
-        if pattern.include is None or pattern.regex is None:
-            continue
-        match = pattern.regex.search(path)
-        if match is None:
-            continue
-        end = match.end("ps_d") if "ps_d" in pattern.regex.groupindex else -1
-        # Without that group the rule is `folder/**`: everything below the folder, not the folder.
-        names_it = end in (-1, len(path)) if pattern.regex.groupindex else match.end() < len(path) or path[-1] != "/"
-        if names_it:
-            return bool(pattern.include)
-    return None
-
-
-def _read_specs(folder: Path) -> tuple[GitIgnoreSpec, ...]:
+def _read_specs(folder: Path) -> tuple[Rules, ...]:
     return tuple(spec for name in RULE_FILES if (spec := _read_spec(folder / name)) is not None)
 
 
-def _read_spec(file: Path) -> GitIgnoreSpec | None:
-    """Read one ignore file; a missing or unreadable one has no rules, a line that makes no sense is left out."""
+def _read_spec(file: Path) -> Rules | None:
+    """Read one ignore file; a missing or unreadable one has no rules, a line that makes no sense names nothing."""
     try:
         if not file.is_file():  # to open a pipe would be to wait for ever
             return None
         text = file.read_bytes()[:_LONGEST_RULES].decode("utf-8-sig", "replace")
     except OSError:
         return None
-    lines = [_tame(line.rstrip("\r")) for line in text.split("\n")]
-    try:
-        return GitIgnoreSpec.from_lines(lines)
-    except (ValueError, re.error):
-        return GitIgnoreSpec.from_lines(line for line in lines if is_pattern(line))
+    return Rules(line.removesuffix("\r") for line in text.split("\n"))
 
 
-def _tame(rule: str) -> str:
-    """Cut a rule with many stars short: the time a regular expression takes for them grows with each.
-
-    What is left keeps out more, never less; a rule that takes back in is dropped.
-    """
-    if not is_wild(rule):
-        return rule
-    if rule.startswith("!"):
-        return ""
-    head = ""
-    for segment in re.split(r"(?<=/)", rule):
-        if is_wild(segment):
-            parts = segment.split("*")
-            return head + "*".join(parts[:MOST_STARS]) + "*"
-        if segment == "**/" and head.split("/").count("**") == MOST_STARS:
-            return head + "**"
-        head += segment
-    return rule
-
-
-def is_wild(glob: str) -> bool:
-    """Tell whether a part of a glob has more stars than can be matched in good time."""
-    segments = glob.split("/")
-    return segments.count("**") > MOST_STARS or any(
-        segment != "**" and segment.count("*") > MOST_STARS for segment in segments
-    )
-
-
-def _rules_above(root: Path) -> list[tuple[GitIgnoreSpec, str]]:
+def _rules_above(root: Path) -> list[tuple[Rules, str]]:
     """Return the rules of the enclosing git repository, nearest first, with what to put before a path for each."""
     chain = [root, *root.parents]
     top = next((folder for folder in chain if (folder / ".git").exists()), None)

@@ -70,7 +70,8 @@ _NAMES = (
 _LINE_COMMENT = re.compile(
     rb"^[ \t]*((?://|--|;|%|#(?!>|(?:include|define|if|endif|else|pragma|import)\b))[^\n]*)", re.M
 )
-_BLOCK_COMMENT = re.compile(rb"/\*.*?\*/|\(\*.*?\*\)|<#.*?#>", re.S)
+_COMMENT_END = {b"/*": b"*/", b"(*": b"*)", b"<#": b"#>"}
+_COMMENT_START = re.compile(b"|".join(map(re.escape, _COMMENT_END)))
 _CLOSES = re.compile(rb"[ \t]*(?:[})\]]|end\b|done\b|fi\b|esac\b|\$\$|go\b)", re.I)
 _BLOCK = 40
 """Lines after which the next empty one ends a block of a text without definitions."""
@@ -109,7 +110,7 @@ def outline(text: bytes) -> Matches:
         each.end = max(each.end, each.name[1])
         each.body = (min(each.body[0], each.end), each.end) if each.body else None
     leads = [Lead(*match.span(1), True) for match in _LINE_COMMENT.finditer(text)]
-    leads += [Lead(*match.span(), True) for match in _BLOCK_COMMENT.finditer(text)]
+    leads += [Lead(begin, end, True) for begin, end in _block_comments(text)]
     return Matches(found or list(_blocks(text)), leads)
 
 
@@ -158,6 +159,20 @@ def _blocks(text: bytes) -> Iterator[Found]:
         for begin, end in pairwise([*borders, len(text)]):
             if text[begin:end].strip():
                 yield Found(begin, end, (begin, begin), Kind.MODULE, named_by_module=True, body=(begin, end))
+
+
+def _block_comments(text: bytes) -> Iterator[Range]:
+    """Yield the comments that are closed; the end of each kind is looked for in vain once, not at every start."""
+    unclosed: set[bytes] = set()
+    at = 0
+    while (start := _COMMENT_START.search(text, at)) is not None:
+        end = -1 if start[0] in unclosed else text.find(_COMMENT_END[start[0]], start.end())
+        if end < 0:
+            unclosed.add(start[0])
+            at = start.end()
+        else:
+            at = end + 2
+            yield start.start(), at
 
 
 def _lines(text: bytes) -> Iterator[Range]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import itertools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from pathspec import GitIgnoreSpec
-
-from server.config import is_pattern
+from server.globs import Rules, parsed
 from server.index.columns import name_hash
-from server.index.ignore import MOST_STARS, is_wild
 from server.index.languages import LANGUAGES
 from server.index.lexical import FIELDS as LEXICAL_FIELDS
 from server.types import Filter, Kind, Query, QuestionError
@@ -22,6 +22,18 @@ _WORDS_A_MARK = 4
 """Code has a bracket, semicolon or the like for every few words; a sentence has not."""
 
 _FILTER = re.compile(r"""(?:^|(?<=\s))(-?)(lang|kind|path|in):("[^"]*"?|\S*)""")
+_FILTERS = ("lang", "kind", "path", "in")
+_LOOKS_LIKE_ONE = re.compile(r"(?:^|(?<=\s))(-?)([A-Za-z]{2,12}):(?!:|//)(\S+)")
+_CALLED_ELSEWHERE = {
+    **dict.fromkeys(("language", "languages", "filetype", "ext", "extension"), "lang"),
+    **dict.fromkeys(("file", "files", "filename", "folder", "dir", "directory"), "path"),
+    **dict.fromkeys(("type", "symbol"), "kind"),
+    **dict.fromkeys(("field", "where"), "in"),
+}
+"""What the filters are called in other tools."""
+_LIKENESS = 0.7
+"""Of a misspelt name to what is meant, 0 to 1."""
+_MOST_NOTICES = 3
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|::|#|->)[A-Za-z_$][\w$]*)*")
 _CODE_LIKE = re.compile(r"[a-z][A-Z]|\w_\w|\.|::|#|->|\d")
 """What tells an identifier inside a sentence from a word."""
@@ -85,6 +97,8 @@ class Question:
     """Tests are asked for, so anything else is out of place."""
     allows_examples: bool = False
     wants_examples: bool = False
+    notices: tuple[str, ...] = ()
+    """What looks like a filter and is none."""
 
     @property
     def named(self) -> dict[int, frozenset[str]]:
@@ -106,10 +120,12 @@ def parse(query: Query) -> Question:
         raise QuestionError(f"the query has {len(query.text):,} characters; at most {LONGEST_QUERY:,} can be asked")
     parts, text = checked(query.filter), query.text
     is_code = _is_code(text)
+    notices: tuple[str, ...] = ()
     if not is_code or "\n" not in text.strip():  # `kind: x` in pasted code is no filter
         for minus, field, value in _FILTER.findall(text):
             parts = _with(parts, bool(minus), field, value)
         text = _FILTER.sub(" ", text)
+        notices = _misspelt(text)
     text = text.strip() if is_code else " ".join(text.split())
     stripped = text.removesuffix("()")
     is_name = _IDENTIFIER.fullmatch(stripped) is not None
@@ -127,6 +143,7 @@ def parse(query: Query) -> Question:
         wants_tests=not is_code and _TESTS_OF.search(text) is not None,
         allows_examples=is_code or _EXAMPLES.search(text) is not None,
         wants_examples=not is_code and _EXAMPLES_OF.search(text) is not None,
+        notices=notices,
     )
 
 
@@ -148,16 +165,12 @@ def _is_code(text: str) -> bool:
     return marks >= _FEWEST_MARKS and marks * _WORDS_A_MARK >= len(_WORD.findall(text))
 
 
-def globs(patterns: tuple[str, ...]) -> GitIgnoreSpec:
+def globs(patterns: tuple[str, ...]) -> Rules:
     """Return the matcher of some globs; raises QuestionError for one that makes no sense."""
     for pattern in patterns:
-        if is_wild(pattern):
-            raise QuestionError(
-                f"the glob {pattern!r} has more than {MOST_STARS} stars in one part, or more than {MOST_STARS} **"
-            )
-        if not is_pattern(pattern):
+        if parsed(pattern) is None:
             raise QuestionError(f"{pattern!r} is not a glob such as src/**")
-    return GitIgnoreSpec.from_lines(patterns)
+    return Rules(patterns)
 
 
 def _qualified(identifier: str) -> tuple[str, str]:
@@ -171,15 +184,42 @@ def languages_named(name: str) -> frozenset[str]:
     identity = _ALIASES.get(name.lower(), name.lower())
     family = _FAMILIES.get(identity, (identity,))
     if family[0] not in LANGUAGES:
-        raise QuestionError(f"language {name!r} is not one of {', '.join(sorted(LANGUAGES))}")
+        raise _unknown("language", name, sorted(LANGUAGES), _ALIASES)
     return frozenset(family)
 
 
 def kinds_named(name: str) -> frozenset[Kind]:
     """Return the kinds that a user means by a name; raises QuestionError for an unknown one."""
     if name.lower() not in _KINDS:
-        raise QuestionError(f"kind {name!r} is not one of {', '.join(_KINDS)}")
+        raise _unknown("kind", name, _KINDS)
     return frozenset(_KINDS[name.lower()])
+
+
+def _closest(name: str, known: Iterable[str]) -> str | None:
+    """Return what a misspelt name may stand for."""
+    near = difflib.get_close_matches(name.lower(), list(known), 1, _LIKENESS)
+    return near[0] if near else None
+
+
+def _misspelt(text: str) -> tuple[str, ...]:
+    """Say which words of a query look like filters and were taken for words."""
+    found = []
+    for match in itertools.islice(_LOOKS_LIKE_ONE.finditer(text), _MOST_NOTICES):
+        minus, name, value = match.groups()
+        lower = name.lower()
+        meant = _CALLED_ELSEWHERE.get(lower) or _closest(lower, _FILTERS)
+        # Nobody misspells a first letter: `math:sqrt` is not `path:sqrt`.
+        if meant is not None and (lower in _CALLED_ELSEWHERE or meant[0] == lower[0]):
+            better = f"{minus}{meant}:{value[:40]}"
+            found.append(f"{minus}{name}: is no filter and was searched for as words, did you mean {better}?")
+    return tuple(found)
+
+
+def _unknown(what: str, name: str, known: Iterable[str], aliases: Iterable[str] = ()) -> QuestionError:
+    known = tuple(known)
+    meant = _closest(name, (*known, *aliases))
+    guess = f"; did you mean {meant!r}?" if meant else "."
+    return QuestionError(f"there is no {what} {name[:40]!r}{guess} Known: {', '.join(known)}")
 
 
 def _with(parts: Filter, minus: bool, field: str, value: str) -> Filter:
@@ -199,7 +239,7 @@ def _with(parts: Filter, minus: bool, field: str, value: str) -> Filter:
         raise QuestionError(f"-{field}: is not known; -path: is")
     if field == "in":
         if value.lower() not in _FIELDS:
-            raise QuestionError(f"in:{value[:40]} is not one of {', '.join(_FIELDS)}")
+            raise _unknown("part of code", value, _FIELDS)
         return replace(parts, fields=parts.fields | frozenset(_FIELDS[value.lower()]))
     if field == "lang":
         return replace(parts, languages=parts.languages | languages_named(value))

@@ -84,11 +84,7 @@ def mask_of(layer: Layer, wanted: Filter) -> Mask:
 
         def passes(path: str) -> bool:
             inside = not prefix or path == prefix or path.startswith(prefix + "/")
-            return (
-                inside
-                and (not wanted.include or include.match_file(path))
-                and not (wanted.exclude and exclude.match_file(path))
-            )
+            return inside and (not wanted.include or include.take(path)) and not (wanted.exclude and exclude.take(path))
 
         files = np.fromiter(map(passes, segment.paths), dtype=np.bool_, count=len(segment.paths))
         mask = mask & (files[segment.file_of] if len(files) else False)

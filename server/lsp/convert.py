@@ -326,6 +326,7 @@ def search_result(found: ours.SearchResult, read: Read, view: View) -> protocol.
         generation=found.generation,
         low_confidence=found.low_confidence,
         origin=None if found.origin is None else hit(found.origin, text, view),
+        notices=list(found.notices) or None,
     )
 
 

@@ -158,6 +158,7 @@ class SearchResult:
     generation: int
     low_confidence: bool
     origin: Hit | None = None
+    notices: list[str] | None = None
 
 
 @attrs.frozen

@@ -32,7 +32,7 @@ from server.lsp import actions, duplicates, handlers, log, parent, protocol, std
 from server.lsp.session import Session
 
 GRACE = 0.7
-"""Seconds that threads get to end with the session; then the process goes without them, as the client has gone."""
+"""Seconds that threads and the loop get to end with the session; then the process goes without them."""
 
 logger = logging.getLogger(__name__)
 
@@ -283,6 +283,9 @@ class SextantServer(LanguageServer):
         super().__init__("sextant", __version__, protocol_cls=SextantProtocol, converter_factory=default_converter)
         self._framer = stdio.Framer()
         self._stopped = asyncio.Event()
+        self.ends_process = False
+        """Whether the process goes with the session, by force if need be."""
+        self._force: threading.Timer | None = None
         self.session = Session(self.protocol.notify, self.protocol.send_request_async)
 
     def report_server_error(self, error: Exception, source: Any) -> None:
@@ -291,7 +294,15 @@ class SextantServer(LanguageServer):
 
     def stop(self) -> None:
         """End the session."""
+        self._end_by_force()
         self._stopped.set()
+
+    def _end_by_force(self) -> None:
+        """End the process soon, whatever its threads and its event loop do then; called in any thread."""
+        if self.ends_process and self._force is None:
+            self._force = threading.Timer(GRACE, lambda: os._exit(self.exit_code))
+            self._force.daemon = True
+            self._force.start()
 
     @property
     def exit_code(self) -> int:
@@ -311,11 +322,16 @@ class SextantServer(LanguageServer):
         """Serve (input, output) until exit or the end of input."""
         loop = asyncio.get_running_loop()
         incoming, outgoing = streams
+
+        def ended() -> None:
+            self._end_by_force()  # from here: the loop may be busy
+            loop.call_soon_threadsafe(self.stop)
+
         self.protocol.set_writer(stdio.Writer(outgoing, self.stop))
         stdio.pump(
             incoming,
             lambda chunk: loop.call_soon_threadsafe(self.feed, chunk),
-            lambda: loop.call_soon_threadsafe(self.stop),
+            ended,
         )
         await self._until_stopped()
 
@@ -373,17 +389,14 @@ def serve(streams: stdio.Streams | None, tcp_port: int | None = None, log_file: 
 
     async def main() -> int:
         server = create()
+        server.ends_process = True
         try:
             await (server.run_tcp(tcp_port or 0) if streams is None else server.run_stdio(streams))
         except OSError as error:
             sys.stderr.write(f"Sextant cannot serve: {error}\n")
             return 1
-        code = server.exit_code
-        timer = threading.Timer(GRACE, os._exit, [code])
-        timer.daemon = True
-        timer.start()
         server.session.close()
-        return code
+        return server.exit_code
 
     try:
         return asyncio.run(main())

@@ -200,7 +200,7 @@ class Session:
             snapshot = engine.snapshot
             found = ask(snapshot, token)
             if any(root.real not in known for root in view.roots):
-                found = replace(found, is_incomplete=True)
+                found = replace(found, is_incomplete=True, low_confidence=bool(found.hits) and found.low_confidence)
             result = convert.search_result(found, snapshot.text, view)
             self._took = time.monotonic() - begun
             return result

@@ -11,9 +11,9 @@ import numpy as np
 
 from server.model.encoder import ModelError
 from server.model.tokens import subtokens
+from server.process import install_command
 from server.types import CancelToken, Passage, Vectors
 
-INSTALL = "pip install sentence-transformers"
 _VERSION = 1
 """Part of every fingerprint: raise it with any change of what text is encoded, or how."""
 _CHARACTERS_A_TOKEN = 16
@@ -46,7 +46,7 @@ class TransformerEncoder:
             import torch  # noqa: PLC0415
             from sentence_transformers import SentenceTransformer  # noqa: PLC0415
         except ImportError as error:
-            raise ModelError(f"This encoder needs {error.name}; install it with: {INSTALL}") from error
+            raise _lacking(error) from error
         self._on_gpu = torch.cuda.is_available()
         torch.set_num_threads(1)
         try:
@@ -118,13 +118,17 @@ def find(name: str) -> Path:
         from huggingface_hub import snapshot_download  # noqa: PLC0415
         from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
     except ImportError as error:
-        raise ModelError(f"This encoder needs {error.name}; install it with: {INSTALL}") from error
+        raise _lacking(error) from error
     try:
         return Path(snapshot_download(name, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
         raise ModelError(
             f"{name} is neither a folder nor a model that was downloaded; download it once with: hf download {name}"
         ) from error
+
+
+def _lacking(error: ImportError) -> ModelError:
+    return ModelError(f"This encoder needs {error.name}; install it with: {install_command('transformers')}")
 
 
 def fingerprint(folder: Path) -> str:

@@ -11,14 +11,28 @@ import time
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from server.lsp.stdio import take_stdio
 
 STREAMS = take_stdio()
 
-from server.lsp import handlers, server  # noqa: E402
+from server.lsp import handlers, protocol, server  # noqa: E402
 from server.types import Cancelled, CancelToken  # noqa: E402
 
 register = handlers.register
+
+
+@attrs.frozen
+class Spin:
+    """What test/spin takes, so that it can be a command, too."""
+
+    folder: str
+    name: str
+
+
+protocol.PARAMS = {**protocol.PARAMS, "test/spin": Spin}
+protocol.COMMANDS = {**protocol.COMMANDS, "test.spin": "test/spin"}
 
 
 def add(ls: server.SextantServer) -> None:
@@ -59,6 +73,13 @@ def add(ls: server.SextantServer) -> None:
 
         return await ls.session.tasks.run(work)
 
+    @ls.feature("test/busyLoop")
+    async def _busy_loop(params: Any) -> None:
+        Path(params.folder, "started-busy").touch()
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            pass
+
     @ls.feature("$/setTrace")
     async def _slow_notification(params: Any) -> None:
         await asyncio.sleep(60)
@@ -66,6 +87,14 @@ def add(ls: server.SextantServer) -> None:
     @ls.feature("test/bug")
     async def _bug(params: Any) -> Any:
         raise KeyError(params.text)
+
+    @ls.feature("test/plainBug")
+    def _plain_bug(params: Any) -> Any:
+        raise KeyError(params.text)
+
+    @ls.feature("test/documents")
+    async def _documents(params: Any) -> int:
+        return len(ls.workspace.text_documents)
 
     @ls.feature("test/unwritable")
     async def _unwritable(params: Any) -> Any:

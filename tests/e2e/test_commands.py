@@ -37,8 +37,15 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def sextant(root: Path, *arguments: str, stdin: str = "", code: int = 0, cwd: Path | None = None) -> tuple[str, str]:
-    environment = {**os.environ, "SEXTANT_DATA_DIR": str(root.parent / "data")}
+def sextant(
+    root: Path,
+    *arguments: str,
+    stdin: str = "",
+    code: int = 0,
+    cwd: Path | None = None,
+    extra: dict[str, str] | None = None,
+) -> tuple[str, str]:
+    environment = {**os.environ, **(extra or {}), "SEXTANT_DATA_DIR": str(root.parent / "data")}
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     run = subprocess.run(
         [sys.executable, "-m", "server", *arguments],
@@ -148,6 +155,48 @@ def test_a_folder_inside_an_index_is_a_part_of_it(root: Path) -> None:
     found = hits(root, "search", "send an email", "-C", "tests")
     assert {hit["path"] for hit in found} == {"tests/test_mail.py"}
     assert len(list((root.parent / "data" / "folders").iterdir())) == 1
+
+
+def test_the_part_that_is_asked_is_named(root: Path) -> None:
+    sextant(root, "index")
+    assert f"in {root / 'src'}, a part of the index of {root}" in sextant(root, "search", "email", "-C", "src")[1]
+    shown, _ = sextant(root, "search", "email lang:go", "-C", "tests")
+    assert "there is no go here, only python" in shown
+    (root / "docs").mkdir()
+    assert "nothing is indexed in docs" in sextant(root, "search", "email", "-C", "docs")[0]
+    assert "lang:go?" in sextant(root, "search", "email lnag:go", "--json")[1]
+
+
+def test_a_file_that_is_not_indexed_can_be_compared_as_text(root: Path) -> None:
+    (root / ".gitignore").write_text("my draft.py\n")
+    (root / "my draft.py").write_text(FILES["src/mail.py"])
+    _, complaint = sextant(root, "similar", "my draft.py:4", code=2)
+    assert "sextant similar - < 'my draft.py'" in complaint
+    found = hits(root, "similar", "-", stdin=(root / "my draft.py").read_text())
+    assert found[0]["name"] == "deliver"
+
+
+def test_an_encoder_that_does_not_load_leaves_the_base_encoder(root: Path) -> None:
+    (root.parent / "settings.json").write_text('{"encoder": "sentence-transformers:/nowhere"}')
+    extra = {"SEXTANT_SETTINGS": str(root.parent / "settings.json")}
+    shown, complaint = sextant(root, "search", "send an email", extra=extra)
+    assert "deliver" in shown
+    assert "/nowhere" in complaint and "base encoder answers" in complaint
+    assert "/nowhere" in sextant(root, "reindex", code=2, extra=extra)[1]
+
+
+def test_commands_count_the_same(root: Path) -> None:
+    (root / "src" / "data.py").write_bytes(b"x\0y")
+    (root / "empty.py").touch()
+    (root / "twin.py").write_text(FILES["src/mail.py"])
+    outcome = json.loads(sextant(root, "index", "--json")[0])
+    shown, _ = sextant(root, "status")
+    status = json.loads(sextant(root, "status", "--json")[0])
+    checks = {check["name"]: check["message"] for check in json.loads(sextant(root, "doctor", "--json")[0])["checks"]}
+    files, units = outcome["files"], outcome["units"]
+    assert f"units      {units}\nfiles      {files}\n" in shown
+    assert (sum(status["languages"].values()), status["units"]) == (files, units)
+    assert checks["index"].startswith(f"{files} files, {units} units")
 
 
 def test_an_unusable_data_folder_is_said_and_searching_goes_on(root: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import SOURCES
+from tests.e2e.conftest import SOURCES, Start
 from tests.e2e.raw import RawClient
 from tests.e2e.test_search import many_files
 
@@ -80,3 +80,43 @@ def test_a_degraded_folder_is_a_warning(client: RawClient, tmp_path: Path) -> No
 def test_a_client_that_did_not_ask_is_not_told(session: RawClient) -> None:
     assert session.search("delay")
     assert not session.notifications("experimental/serverStatus")
+
+
+def search_until_complete(client: RawClient, query: str) -> list[Any]:
+    """Return all answers from now on to the first complete one."""
+    answers: list[Any] = []
+
+    def ask() -> Any:
+        answers.append(client.result("sextant/search", {"query": query}))
+        return answers[-1]
+
+    client.until(ask, lambda answer: not answer["isIncomplete"])
+    return answers
+
+
+@pytest.mark.parametrize("encoder", ["base", "sentence-transformers:/nowhere"])
+def test_until_everything_is_indexed_no_answer_says_there_is_nothing(
+    start: Start, tmp_path: Path, encoder: str
+) -> None:
+    """At a first index, beside a server that does it, at the next start, and in a folder that comes later."""
+    many = many_files(tmp_path / "many", 400)
+    later = many_files(tmp_path / "later", 200)
+    wanted = "f199_3"
+    clients = [start() for _ in range(3)]
+    runs = []
+    for number, client in enumerate(clients):
+        client.initialize(many, initializationOptions={"encoder": encoder})
+        if number == 0:
+            client.result("sextant/indexStatus")  # it has begun, so the next one follows it
+        if number == 1:
+            runs += [search_until_complete(each, wanted) for each in clients[:2]]
+    runs.append(search_until_complete(clients[2], wanted))
+    event = {"event": {"added": [{"uri": later.as_uri(), "name": "later"}], "removed": []}}
+    clients[0].notify("workspace/didChangeWorkspaceFolders", event)
+    runs.append(search_until_complete(clients[0], wanted))
+    for answers in runs:
+        assert wanted in [hit["name"] for hit in answers[-1]["hits"]]
+        assert not any(answer["lowConfidence"] for answer in answers if not answer["hits"])
+    assert len(runs[0]) > 1, "indexed before it was asked"
+    scoped = clients[0].result("sextant/search", {"query": wanted, "scope": later.as_uri()})
+    assert scoped["hits"]

@@ -106,8 +106,8 @@ def test_an_unsaved_edit_is_found_where_it_stands(editor: RawClient, workspace: 
     editor.open(uri, on_disk, "javascript")
     edited = on_disk.replace("steadyCourse", "fluxCapacitor")
     editor.change(uri, {"range": spot(on_disk, "steadyCourse", editor.encoding), "text": "fluxCapacitor"})
-    # At once: the server makes a search wait a moment for an edit.
-    hit = next(each for each in editor.search("fluxCapacitor") if each["name"] == "fluxCapacitor")
+    hit = editor.wait_hit("fluxCapacitor", "fluxCapacitor")
+    assert hit is not None
     assert hit["location"] == {"uri": uri, "range": spot(edited, "fluxCapacitor", editor.encoding)}
     assert hit["targetRange"]["end"] == position(edited, edited.index(" /* 🙂 */"), editor.encoding)
 
@@ -115,8 +115,8 @@ def test_an_unsaved_edit_is_found_where_it_stands(editor: RawClient, workspace: 
     start = position(edited, edited.index("/* 🙂e"), editor.encoding)
     editor.change(uri, {"range": {"start": start, "end": start}, "text": more}, version=3)
     edited = edited.replace("/* 🙂e", more + "/* 🙂e")
-    hit = next(each for each in editor.search("fluxCapacitor") if each["name"] == "fluxCapacitor")
-    assert hit["location"]["range"] == spot(edited, "fluxCapacitor", editor.encoding)
+    moved = spot(edited, "fluxCapacitor", editor.encoding)
+    editor.until(lambda: editor.search("fluxCapacitor")[0], lambda each: each["location"]["range"] == moved)
 
     editor.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
     editor.wait_hit("fluxCapacitor", "fluxCapacitor", present=False)

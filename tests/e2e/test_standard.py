@@ -252,7 +252,7 @@ def test_a_copy_is_hinted_at_while_it_is_typed(editor: Editor) -> None:
     editor.open(uri, "x = 1\r\n\r\n")
     assert hints(editor, uri)["items"] == []
     editor.change(uri, {"range": {"start": at(2), "end": at(2)}, "text": COPY.replace("\n", "\r\n")})
-    report = hints(editor, uri)
+    report = editor.until(lambda: hints(editor, uri), lambda each: each["items"])
     (hint,) = report["items"]
     assert hint["message"] == "You already wrote this: schedule_jobs (jobs.py:1) is nearly the same."
     assert hint["severity"] == 4
@@ -277,7 +277,7 @@ def test_a_copy_is_hinted_at_while_it_is_typed(editor: Editor) -> None:
             editor.wait(lambda each: is_shown(each, f"{root(editor)}/jobs.py"))
             editor.wait(lambda each: is_shown(each, uri))
         editor.change(uri, {"range": edit["range"], "text": edit["newText"]}, version=3)
-        assert hints(editor, uri)["items"] == []
+        editor.until(lambda: hints(editor, uri), lambda each: each["items"] == [])
     editor.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from server.index.extract import extract
 from server.index.languages import language_of
+from server.index.outline import outline
 from server.types import Kind
 from tests.unit.test_extract import only, span_text, units_of
 
@@ -122,3 +123,9 @@ def test_a_cut_notebook_keeps_its_whole_cells() -> None:
 def test_a_notebook_whose_strings_never_end_takes_no_time() -> None:
     broken = b'{"cells": [{"cell_type": "code", "source": ["' + b'\\"' * 400_000 + b"\\"
     assert extract(broken, "jupyter", "a.ipynb") is not None  # the square of its length would be minutes
+
+
+def test_comments_that_nothing_closes_are_looked_for_once() -> None:
+    """A regular expression would read the rest of the text again at each start: minutes for a file of 100 kB."""
+    text = b"/* a" * 200_000 + b"(* b *)\nfunction f() {\n}\n"
+    assert [lead for lead in outline(text).leads if text[lead.start : lead.end] == b"(* b *)"]

@@ -119,6 +119,7 @@ export interface SearchResult {
     generation: uinteger;
     lowConfidence: boolean;
     origin?: Hit;
+    notices?: string[];
 }
 
 /** What is known of one workspace folder. */

@@ -96,6 +96,7 @@
 ---@field generation integer
 ---@field lowConfidence boolean
 ---@field origin? sextant.Hit
+---@field notices? string[]
 
 --- What is known of one workspace folder.
 ---@class sextant.FolderStatus
@@ -127,7 +128,7 @@
 ---@field maxCacheMegabytes? integer Megabytes that all indexes may take together; beyond it those that were not opened for longest are deleted.
 ---@field memoryMegabytes? integer Megabytes that the processes of a first index may take together. A file that needs more is left out.
 ---@field duplicates? boolean Show a hint at a function that nearly equals another one of the workspace (“You already wrote this”).
----@field encoder? string What gives code its meaning: `base`, or `sentence-transformers:FOLDER` (or the name of a model that was downloaded), which needs `pip install sentence-transformers`. The base encoder answers until all vectors of another one are there.
+---@field encoder? string What gives code its meaning: `base`, or `sentence-transformers:FOLDER` (or the name of a model that was downloaded), which needs `pip install 'sextant-ls[transformers]'`. The base encoder answers until all vectors of another one are there.
 ---@field stripCommentsAndStrings? boolean Leave comments and strings out of what the encoder is given, and so out of what a cluster gets.
 ---@field clusterAddress? string A Ray cluster that may be used for large jobs: `host:port` or `ray://host:port`. Without one, nothing leaves this machine.
 ---@field clusterTokenFile? string The file with the authentication token of that cluster, readable by you alone.
