@@ -16,8 +16,8 @@ from pathlib import Path
 from server.background import Background, Made
 from server.config import Settings
 from server.folder import Folder
+from server.index.crew import Apart
 from server.index.ignore import IgnoreRules, is_rule_file
-from server.index.ingest import Apart
 from server.index.store import is_environment
 from server.index.watch import Watch
 from server.process import release_memory, resident_bytes

@@ -13,10 +13,11 @@ from pathlib import Path
 from server import config
 from server.config import Settings
 from server.index.columns import FileEntry
+from server.index.crew import LARGE, Apart, ingest_all, ingest_one
 from server.index.draft import Draft
 from server.index.files import Found, look, walk
 from server.index.ignore import IgnoreRules, is_rule_file
-from server.index.ingest import LARGE, Apart, Ingested, ingest_all, ingest_buffer, ingest_one
+from server.index.ingest import Ingested, ingest_buffer
 from server.index.languages import LANGUAGES, language_of
 from server.index.layers import Folded, FolderLayers, Layer
 from server.index.spaces import Second, Space
@@ -358,7 +359,7 @@ class Folder:
         batch: list[Ingested] = []
         committed_at = time.monotonic()
         try:
-            for part in ingest_all(self._path, changed, self._settings, self._apart):
+            for part in ingest_all(self._path, changed, self._settings, self._apart, self._layers.kit):
                 token.check()
                 # A file that was touched meanwhile was read later than here: the newer state stays.
                 self._pending -= len(part)

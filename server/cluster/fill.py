@@ -12,9 +12,9 @@ import numpy as np
 
 from server.cluster.protocol import Done, Fill, Progress
 from server.config import Settings
+from server.index.crew import Apart, ingest_all
 from server.index.files import Found, walk
 from server.index.ignore import IgnoreRules
-from server.index.ingest import Apart, ingest_all
 from server.index.strip import stripped
 from server.index.vectors import VectorStore
 from server.types import CancelToken, Encoder, Passage

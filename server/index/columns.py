@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import struct
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from server.index.count import Bag, bags
 from server.index.flags import flags_of
-from server.index.lexical import FIELDS, Bag, bag, term_hash
-from server.model.tokens import words
+from server.index.lexical import FIELDS, term_hash
 from server.types import FileStamp, Span, Unit
 
 KEY_BYTES = 16
@@ -95,20 +96,20 @@ class FileEntry:
         return len(self.columns) if self.columns is not None else 0
 
 
-def from_units(units: Sequence[Unit], path: str, keys: Sequence[bytes], bags: Sequence[Bag] = ()) -> Columns:
+def from_units(units: Sequence[Unit], path: str, keys: Sequence[bytes], known: Sequence[Bag] = ()) -> Columns:
     """Return the columns of the units of a file, whose vectors have these keys, and whose terms may be known."""
-    bags = bags or [bag(unit.passage, path) for unit in units]
+    found = known or bags([unit.passage for unit in units], path)
     texts = [_strings(unit) for unit in units]
     count = len(units)
     return Columns(
         names=np.array([name_hash(unit.passage.name) for unit in units], dtype=np.uint64),
-        hashes=np.concatenate([one.hashes for one in bags]) if bags else np.empty(0, np.uint64),
-        digests=np.array([_digest(unit) for unit in units], dtype=np.uint64),
-        counts=np.concatenate([one.counts for one in bags]) if bags else np.empty(0, np.uint32),
+        hashes=np.concatenate([one.hashes for one in found]) if found else np.empty(0, np.uint64),
+        digests=np.array([_digest(*one) for one in zip(units, found, strict=True)], dtype=np.uint64),
+        counts=np.concatenate([one.counts for one in found]) if found else np.empty(0, np.uint32),
         spans=np.array([_numbers(u.name_span) + _numbers(u.span) for u in units], dtype=np.uint32).reshape(count, 12),
-        term_counts=np.array([len(one.hashes) for one in bags], dtype=np.uint32),
+        term_counts=np.array([len(one.hashes) for one in found], dtype=np.uint32),
         text_sizes=np.array([len(text) for text in texts], dtype=np.uint32),
-        lengths=np.array([one.lengths for one in bags], dtype=np.uint16).reshape(count, len(FIELDS)),
+        lengths=np.array([one.lengths for one in found], dtype=np.uint16).reshape(count, len(FIELDS)),
         keys=np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(count, KEY_BYTES),
         kinds=np.array([unit.kind for unit in units], dtype=np.uint8),
         flags=np.array([flags_of(unit) for unit in units], dtype=np.uint8),
@@ -136,11 +137,10 @@ def name_hash(name: str) -> int:
     return term_hash("\0name:" + name.replace("_", "").replace("-", "").casefold())
 
 
-def _digest(unit: Unit) -> int:
+def _digest(unit: Unit, bag: Bag) -> int:
     """Return a number that two units share if they have the same name and kind and the same words."""
-    passage = unit.passage
-    text = [str(int(unit.kind)), passage.name, *(" ".join(words(part)) for part in (passage.signature, passage.body))]
-    return term_hash("\0unit:" + "\0".join(text))
+    own = f"{int(unit.kind)}\0{unit.passage.name}\0".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(own + bag.said, digest_size=8).digest(), "little")
 
 
 def split_keys(keys: npt.NDArray[np.uint8]) -> list[bytes]:

@@ -49,11 +49,15 @@ def _bare(comment: str) -> str:
         return _DASHES.sub("", comment)
     bare = _OPENING.sub("", comment, count=1)
     if comment.startswith("/*"):
-        return _STAR.sub("", _CLOSING.sub("", bare))
+        # Most comments end so, and the expression tries at each space whether it is the last.
+        is_usual = bare.endswith("*/")
+        bare = bare[:-1].rstrip("*").rstrip(" \t") if is_usual else _CLOSING.sub("", bare)
+        return _STAR.sub("", bare) if "*" in bare else bare
     return _CLOSING.sub("", bare) if comment.startswith(("=begin", "--[", "{-", "(*", "<#")) else bare
 
 
 def _folded(text: str) -> str:
     """Remove rulers, directives, XML tags of documentation and common indentation, and cut to the limit."""
-    text = _XML_TAG.sub("", _DIRECTIVE.sub("", _RULER.sub("", text)))
+    text = _DIRECTIVE.sub("", _RULER.sub("", text))
+    text = _XML_TAG.sub("", text) if "<" in text else text
     return inspect.cleandoc(text)[:_LONGEST].strip()

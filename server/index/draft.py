@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from server.index.count import Bag
 from server.index.extract import extract, spoiled
-from server.index.lexical import Bag
 from server.types import Kind, Passage, Span, Unit
 
 _BOM = b"\xef\xbb\xbf"

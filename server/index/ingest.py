@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 from server.config import Settings
 from server.index import draft as drafts
 from server.index.columns import FileEntry, from_units
+from server.index.count import Bag, bags
 from server.index.draft import Draft
 from server.index.extract import extract
 from server.index.files import Found, Skip, check_text, read
-from server.index.lexical import Bag, bag
 from server.index.vectors import passage_key
-from server.process import SPAWN, begin_worker
 from server.types import FileStamp, Passage, Unit
-
-_log = logging.getLogger(__name__)
-
-CRASHED = "ended its parser"
-"""Why a file was left out on which a parsing process died (of its memory, or of a fault of the parser)."""
-_LOST = (OSError, RuntimeError, MemoryError)
-"""What is raised where a process died (BrokenProcessPool is a RuntimeError), could not be started, or was too small."""
-LARGE = 100_000
-"""Bytes; parsing a larger text holds the interpreter for longer than a keystroke may wait."""
-POOL_MIN_FILES = 300
-"""Below, starting processes (0.3 s each) costs more than it saves."""
-_CHUNK = 16
-"""Files a task of the pool: enough to hide its overhead, few enough that batches stay short."""
-_GLANCE = 0.05
-"""Seconds between two looks at the engine's queue while the pool works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +25,8 @@ class Ingested:
     passages: tuple[Passage, ...] = ()
     draft: Draft | None = None
     """Of an open buffer: what the next text of it is compared with."""
+    vectors: Mapping[bytes, bytes] | None = None
+    """Float16 rows by key of those passages that were unknown, where they were encoded on the way."""
 
 
 def ingest_text(data: bytes, language: str, path: str, stamp: FileStamp) -> Ingested:
@@ -54,11 +35,11 @@ def ingest_text(data: bytes, language: str, path: str, stamp: FileStamp) -> Inge
 
 
 def _ingested(
-    units: tuple[Unit, ...], language: str, path: str, stamp: FileStamp, bags: Sequence[Bag] = ()
+    units: tuple[Unit, ...], language: str, path: str, stamp: FileStamp, counted: Sequence[Bag] = ()
 ) -> Ingested:
     passages = tuple(unit.passage for unit in units)
     keys = [passage_key(passage) for passage in passages]
-    return Ingested(FileEntry(path, stamp, language, from_units(units, path, keys, bags)), passages)
+    return Ingested(FileEntry(path, stamp, language, from_units(units, path, keys, counted)), passages)
 
 
 def ingest_buffer(data: bytes, language: str, path: str, settings: Settings, before: Draft | None = None) -> Ingested:
@@ -73,17 +54,12 @@ def ingest_buffer(data: bytes, language: str, path: str, settings: Settings, bef
         return Ingested(FileEntry(path, stamp, language, None, str(skip)))
     draft = drafts.read(data, language, path, before)
     known = before.bags if before is not None else {}
-    bags = {unit.passage: known.get(unit.passage) or bag(unit.passage, path) for unit in draft.units}
-    found = _ingested(draft.units, language, path, stamp, [bags[unit.passage] for unit in draft.units])
-    return replace(found, draft=replace(draft, bags=bags))
-
-
-def ingest_one(root: Path, found: Found, settings: Settings, apart: Apart) -> Ingested:
-    """Return what the index keeps of one file; a large one is parsed apart."""
-    if found.reason is not None or found.stamp.size < LARGE:
-        return ingest_file(root, found, settings)
-    nothing = FileEntry(found.path, found.stamp, "", None)
-    return apart.run(nothing, ingest_file, root, found, settings)
+    passages = [unit.passage for unit in draft.units]
+    fresh = [passage for passage in dict.fromkeys(passages) if passage not in known]
+    counted = {**known, **dict(zip(fresh, bags(fresh, path), strict=True))}
+    own = {passage: counted[passage] for passage in passages}
+    found = _ingested(draft.units, language, path, stamp, [own[passage] for passage in passages])
+    return replace(found, draft=replace(draft, bags=own))
 
 
 def ingest_file(root: Path, found: Found, settings: Settings) -> Ingested:
@@ -95,158 +71,3 @@ def ingest_file(root: Path, found: Found, settings: Settings) -> Ingested:
     except Skip as skip:
         return Ingested(FileEntry(found.path, found.stamp, "", None, str(skip)))
     return ingest_text(data, language, found.path, found.stamp)
-
-
-def ingest_all(root: Path, files: list[Found], settings: Settings, apart: Apart) -> Iterator[list[Ingested]]:
-    """Yield what the index keeps of many files, in batches, in their order; many files are parsed in parallel."""
-    workers = settings.worker_count
-    if workers == 1 or len(files) < POOL_MIN_FILES:
-        for found in files:
-            yield [ingest_one(root, found, settings, apart)]
-        return
-    chunks = (files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK))
-    crew = _Crew(workers, root, settings)
-    try:
-        yield from crew.run(chunks)
-    finally:
-        crew.close()
-
-
-class _Crew:
-    """A pool of processes that parse; a file on which one dies is left out, and never tried in the server."""
-
-    def __init__(self, workers: int, root: Path, settings: Settings) -> None:
-        self._workers = workers
-        self._given = root, settings
-        self._pool: ProcessPoolExecutor | None = _pool(workers, settings)
-        """None where no process lives long enough to do anything."""
-
-    def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def run(self, chunks: Iterable[list[Found]]) -> Iterator[list[Ingested]]:
-        """Keep a bounded number of chunks in flight; yield nothing now and then, so that others get a turn."""
-        remaining = iter(chunks)
-        flying: list[tuple[list[Found], Future[list[Ingested]] | None]] = []
-        while True:
-            for chunk in islice(remaining, 2 * self._workers - len(flying)):
-                flying.append((chunk, self._submit(chunk)))
-            if not flying:
-                return
-            chunk, future = flying[0]
-            if future is None:  # no processes to be had
-                flying.pop(0)
-                yield self._here(chunk)
-                continue
-            done, _ = wait([future], timeout=_GLANCE)
-            if not done:
-                yield []
-                continue
-            flying.pop(0)
-            try:
-                yield future.result()
-            except _LOST:
-                suspects = [chunk, *(each for each, _ in flying)]
-                flying.clear()
-                for suspect in suspects:
-                    yield from self._one_by_one(suspect)
-
-    def _submit(self, chunk: list[Found]) -> Future[list[Ingested]] | None:
-        root, settings = self._given
-        for _ in range(2):
-            if self._pool is None:
-                break
-            try:
-                return self._pool.submit(_ingest_chunk, root, chunk, settings)
-            except _LOST:
-                self._renew()
-        return None
-
-    def _one_by_one(self, chunk: list[Found]) -> Iterator[list[Ingested]]:
-        """Find the file that ends processes; the others of its chunk lose nothing."""
-        for found in chunk:
-            future = self._submit([found])
-            if future is None:
-                yield self._here([found])
-                continue
-            while not wait([future], timeout=_GLANCE).done:
-                yield []
-            try:
-                yield future.result()
-            except _LOST:
-                self._renew()
-                _log.warning("%s ended the process that parsed it and is left out", found.path)
-                yield [Ingested(FileEntry(found.path, found.stamp, "", None, CRASHED))]
-
-    def _renew(self) -> None:
-        """Start other processes, unless new ones die without any file's help."""
-        self.close()
-        self._pool = _pool(self._workers, self._given[1])
-        try:
-            self._pool.submit(os.getpid).result()
-        except _LOST:
-            self._pool = None
-
-    def _here(self, chunk: list[Found]) -> list[Ingested]:
-        return _ingest_chunk(self._given[0], chunk, *self._given[1:])
-
-
-class Apart:
-    """Ingests large texts in a process of its own: there they cannot hold up the editor, nor end the server."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._pool: ProcessPoolExecutor | None = None
-        self._used = 0.0
-
-    @property
-    def is_running(self) -> bool:
-        """Tell whether the process is kept for more."""
-        return self._pool is not None
-
-    def close(self, unless_used_for: float | None = None) -> None:
-        """End the process, or only if nobody used it for so many seconds."""
-        rested = unless_used_for is None or time.monotonic() - self._used > unless_used_for
-        if self._pool is not None and rested:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
-
-    def run(self, entry: FileEntry, work: Callable[..., Ingested], *given: object) -> Ingested:
-        """Return what the work returns; if two processes die of it, the entry's file is left out for that reason.
-
-        One may have been killed by somebody else.
-        """
-        deaths = 0
-        for _ in range(3):
-            try:
-                if self._pool is None:
-                    self._pool = _pool(1, self._settings)
-                    self._pool.submit(os.getpid).result()  # a process that dies of the work has lived before
-                self._used = time.monotonic()
-                future = self._pool.submit(work, *given)
-            except _LOST:  # it died between two works, or no process lives here
-                self._close_broken()
-                continue
-            try:
-                return future.result()
-            except _LOST:
-                self._close_broken()
-                deaths += 1
-                if deaths < 2:
-                    continue
-                _log.warning("%s ended the processes that parsed it and is left out", entry.path)
-                return Ingested(replace(entry, columns=None, reason=CRASHED))
-        return Ingested(replace(entry, columns=None, reason=CRASHED)) if deaths else work(*given)
-
-    def _close_broken(self) -> None:
-        self._used = 0.0
-        self.close()
-
-
-def _pool(workers: int, settings: Settings) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=SPAWN, initializer=begin_worker, initargs=(settings.worker_bytes,))
-
-
-def _ingest_chunk(root: Path, chunk: list[Found], settings: Settings) -> list[Ingested]:
-    return [ingest_file(root, found, settings) for found in chunk]

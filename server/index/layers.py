@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from server.index import generation
 from server.index.columns import FileEntry, split_keys
+from server.index.crew import Kit
 from server.index.ingest import Ingested
 from server.index.segment import Segment, build
 from server.index.spaces import Second, Space
@@ -33,7 +34,6 @@ COMPACT_BULK_UNITS = (16_000, 30_000)
 folded when it is as large as the generation, and at the second in any case, as it is what takes the memory."""
 FOLD_BESIDE = 20_000
 """Units; from here on a generation is made in a process of its own, whose memory and locks are not the server's."""
-_ENCODE_BATCH = 512
 _NO_STAMP = FileStamp(0, 0, 0)
 """Equals no file's stamp."""
 
@@ -388,23 +388,33 @@ class FolderLayers:
         return replace(segment, vectors=vectors)
 
     def _keep_vectors(self, batch: Sequence[Ingested]) -> None:
-        """Encode what no store knows yet, once for equal passages."""
+        """Encode what no store knows yet, once for equal passages, or take over what was encoded on the way."""
         passages: dict[bytes, Passage] = {}
         languages: dict[bytes, str] = {}
+        given: dict[bytes, bytes] = {}
         for ingested in batch:
-            if ingested.entry.columns is not None:
+            if ingested.vectors is not None:
+                given.update(ingested.vectors)
+            elif ingested.entry.columns is not None:
                 keys = ingested.entry.columns.key_list()
                 passages.update(zip(keys, ingested.passages, strict=True))
                 languages.update(dict.fromkeys(keys, ingested.entry.language))
-        known = self._first.vectors.known(list(passages))
+        vectors = self._first.vectors
+        known = vectors.known([*passages, *given])
+        vectors.take({key: row for key, row in given.items() if key not in known})
         missing = [key for key in passages if key not in known]
-        for start in range(0, len(missing), _ENCODE_BATCH):
-            keys = missing[start : start + _ENCODE_BATCH]
-            rows = self._first.encoder.encode([passages[key] for key in keys])
-            self._first.vectors.put(dict(zip(keys, rows, strict=True)))
-            self.encoded += len(keys)
+        if missing:
+            rows = self._first.encoder.encode([passages[key] for key in missing])
+            vectors.put(dict(zip(missing, rows, strict=True)))
+        self.encoded += len(missing) + len(given.keys() - known)
         if self.second is not None:
             self.second.ask(passages, languages)
+
+    @property
+    def kit(self) -> Kit | None:
+        """Return what lets others encode what they parse; None where its passages are wanted here."""
+        opener = getattr(self._first.encoder, "opener", None)
+        return Kit(opener, self._first.vectors.place) if opener is not None and self.second is None else None
 
     def _reread_lost(self, segment: Segment) -> None:
         """Forget the stamps of files whose vectors the shared store lost, so that the next scan reads them."""

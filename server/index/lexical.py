@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -17,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from server.model.tokens import split, words
-from server.types import Passage
 
-LEXICAL_VERSION = 2
-"""Stored with the index: raise it with any change of what `bag` returns."""
+LEXICAL_VERSION = 3
+"""Stored with the index: raise it with any change of what `count.bags` returns."""
 
 FIELDS = ("name", "file", "path", "container", "signature", "documentation", "body")
 """Where a word can stand: `file` is the name of the file (of its folder where that is `index` or the like), `path` the
@@ -40,57 +38,12 @@ STOP_WORDS = frozenset(
 """Words of a question that say nothing about code. Keywords such as `if` and `for` are among them on purpose."""
 PREFIX = 4
 """Letters that a word of a name shares with what it is short for: `auth`, `config`, `utils`."""
-_PREFIXED = (FIELDS.index("name"), FIELDS.index("file"), FIELDS.index("container"))
+PREFIXED = (FIELDS.index("name"), FIELDS.index("file"), FIELDS.index("container"))
+"""Fields in which also the first letters of words are terms."""
 _COMMON_STEMS = frozenset({"__init__", "__main__", "index", "mod", "main", "lib", "init"})
 """Files that are called like so many others that their folder's name says more."""
 
 Counts = npt.NDArray[np.uint32]
-
-
-@dataclass(frozen=True, slots=True)
-class Bag:
-    """The terms of a unit, by hash, ascending, with their packed counts, and how many words each field has."""
-
-    hashes: npt.NDArray[np.uint64]
-    counts: Counts
-    lengths: npt.NDArray[np.uint16]
-    """(len(FIELDS),)"""
-
-
-def bag(passage: Passage, path: str) -> Bag:
-    """Return the terms of a passage that stands in the file of that path."""
-    counted: dict[int, int] = {}
-    lengths = []
-    file, folders = file_words(path)
-    texts = (
-        passage.name,
-        file,
-        folders,
-        passage.container,
-        passage.signature,
-        passage.documentation,
-        passage.body,
-    )
-    for field, text in enumerate(texts):
-        length = 0
-        found: dict[int, int] = {}
-        for word, times in Counter(words(text)).items() if text else ():
-            parts, whole = _hashes(word)
-            length += times * len(parts)
-            for term in parts:
-                found[term] = found.get(term, 0) + times
-            if whole is not None:
-                found[whole] = found.get(whole, 0) + times
-            for prefix in _prefixes(word) if field in _PREFIXED else ():
-                found[prefix] = found.get(prefix, 0) + times
-        lengths.append(min(length, 0xFFFF))
-        most, shift = MOST[field], SHIFTS[field]
-        for term, times in found.items():  # half of the time of a first index is spent in these loops
-            counted[term] = counted.get(term, 0) | (times if times < most else most) << shift
-    hashes = np.fromiter(counted.keys(), dtype=np.uint64, count=len(counted))
-    packed = np.fromiter(counted.values(), dtype=np.uint32, count=len(counted))
-    order = np.argsort(hashes)
-    return Bag(hashes[order], packed[order], np.array(lengths, dtype=np.uint16))
 
 
 def file_words(path: str) -> tuple[str, str]:
@@ -193,7 +146,7 @@ _ENDINGS = (("ing", 6), ("ies", 5), ("ed", 5), ("es", 5), ("s", 4))
 _KEPT = re.compile(r"(?:ss|us|is)\Z")
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)
 def stem(term: str) -> str:
     """Strip the endings that English identifiers vary in: plural, -ing, -ed; both sides of a match do."""
     for ending, shortest in _ENDINGS:
@@ -207,7 +160,6 @@ def stem(term: str) -> str:
     return term.removesuffix("e") if len(term) > 3 else term
 
 
-@lru_cache(maxsize=1 << 17)
 def term_hash(term: str) -> int:
     """Return the 64-bit number under which postings know a term."""
     return int.from_bytes(hashlib.blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
@@ -218,14 +170,15 @@ def _joined(parts: tuple[str, ...]) -> str:
     return stem("".join(parts))
 
 
-@lru_cache(maxsize=1 << 16)
-def _hashes(word: str) -> tuple[tuple[int, ...], int | None]:
-    """Return the hashes of an identifier's parts, and of the whole where it has several."""
+def word_terms(word: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Return the hashes of an identifier: of its parts, of the whole if it has several, of their first letters."""
     parts = split(word)
-    whole = term_hash(_joined(parts)) if len(parts) > 1 else None
-    return tuple(term_hash(stem(part)) for part in parts), whole
+    known = [_part(part) for part in parts]
+    whole = (term_hash(_joined(parts)),) if len(parts) > 1 else ()
+    return tuple(own for own, _ in known), whole, tuple(prefix for _, prefix in known if prefix is not None)
 
 
 @lru_cache(maxsize=1 << 16)
-def _prefixes(word: str) -> tuple[int, ...]:
-    return tuple(prefix_hash(part) for part in split(word) if len(part) >= PREFIX)
+def _part(part: str) -> tuple[int, int | None]:
+    """Return the hash of a subtoken, and that of its first letters if it has enough of them."""
+    return term_hash(stem(part)), prefix_hash(part) if len(part) >= PREFIX else None

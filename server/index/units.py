@@ -72,6 +72,8 @@ class Found:
     children: list[Found] = field(default_factory=list)
     """Units that it owns, in order."""
     depth: int = 0
+    shown: str = ""
+    """Its name, once that was asked for: it is part of the containers of all inside."""
 
     def join(self, other: Found) -> None:
         """Go on in another one: what was before is the signature."""
@@ -298,12 +300,17 @@ class _Writer:
 
     def name(self, found: Found) -> str:
         """Return the name of a unit or a scope."""
-        return self.module if found.named_by_module else shown_name(self.text, found.name)
+        if not found.shown:
+            found.shown = self.module if found.named_by_module else shown_name(self.text, found.name)
+        return found.shown
 
     def without(self, start: int, end: int, cuts: Iterable[Range], instead: dict[Range, str] | None = None) -> str:
         """Return the text of a range without some ranges, or with words in their stead, cut to the limit of a body."""
+        ordered = sorted(cuts)
+        if not ordered:
+            return self.decoded(start, end)[:LONGEST_BODY]
         pieces, room = list[str](), LONGEST_BODY
-        for cut in sorted(cuts):
+        for cut in ordered:
             if start >= end or room <= 0:
                 break
             pieces += [self.decoded(start, min(cut[0], end))] if cut[0] > start else []
@@ -316,7 +323,8 @@ class _Writer:
 
     def decoded(self, start: int, end: int) -> str:
         """Return the text of a range with \\n at its line ends, hardly more of it than a body may be long."""
-        return self.text[start : min(end, start + 4 * LONGEST_BODY)].decode(errors="replace").replace("\r\n", "\n")
+        part = self.text[start : min(end, start + 4 * LONGEST_BODY)].decode(errors="replace")
+        return part.replace("\r\n", "\n") if "\r" in part else part
 
     def row(self, offset: int) -> int:
         """Return the row of an offset."""

@@ -24,8 +24,10 @@ from server.types import Passage, Vectors
 
 _BATCH = 500
 """Keys a query; SQLite's oldest limit on variables is 999."""
-_VERSION = 1
+_VERSION = 2
 """Of the table, in the database's `user_version`."""
+_TABLE = "CREATE TABLE vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL, day INTEGER NOT NULL)"
+"""With row numbers, so that vectors are appended: among keys, which are random, each would rewrite a page of others."""
 _READ_ONLY = 8
 """SQLite's code for an attempt to write what was opened for reading."""
 
@@ -109,7 +111,7 @@ class VectorStore:
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """Return which of some keys have a vector."""
-        return {key for key, _ in self._select(keys)}
+        return {key for key, _ in self._select(sorted(keys))}
 
     def keys(self) -> list[bytes]:
         """Return the keys of all vectors on disk, in order."""
@@ -119,7 +121,7 @@ class VectorStore:
 
     def rows(self, keys: Sequence[bytes]) -> Vectors:
         """Return an (n, dimensions) array; the rows of unknown keys are zeros."""
-        found = dict(self._select(list(dict.fromkeys(keys))))
+        found = dict(self._select(sorted(set(keys))))  # neighbours share pages
         nothing = bytes(2 * self._dimensions)
         packed = b"".join([found.get(key, nothing) for key in keys])
         rows: Vectors = np.frombuffer(packed, np.float16).reshape(-1, self._dimensions).astype(np.float32)
@@ -160,7 +162,11 @@ class VectorStore:
 
     def put(self, vectors: Mapping[bytes, Vectors]) -> None:
         """Take some vectors; those that cannot be written now stay in memory until `save` succeeds."""
-        self._unsaved.update((key, vector.astype(np.float16).tobytes()) for key, vector in vectors.items())
+        self.take({key: vector.astype(np.float16).tobytes() for key, vector in vectors.items()})
+
+    def take(self, packed: Mapping[bytes, bytes]) -> None:
+        """Take some rows of float16, as `put` does."""
+        self._unsaved.update(packed)
         with contextlib.suppress(OSError, sqlite3.Error):
             self.save()
 
@@ -187,7 +193,7 @@ class VectorStore:
         with db:
             db.executemany(
                 "INSERT OR IGNORE INTO vectors(key, vector, day) VALUES (?, ?, ?)",
-                [(key, blob, day) for key, blob in self._unsaved.items()],
+                [(key, blob, day) for key, blob in sorted(self._unsaved.items())],
             )
 
 
@@ -197,13 +203,17 @@ def today() -> int:
 
 
 def _bring_up_to_date(db: sqlite3.Connection) -> None:
-    """Make the table, or give an older one what it lacks."""
+    """Make the table, from an older one if there is one."""
     with db:
         db.execute("BEGIN IMMEDIATE")
-        if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'vectors'").fetchone() is None:
-            db.execute(
-                "CREATE TABLE vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL, day INTEGER NOT NULL) WITHOUT ROWID"
-            )
-        elif not any(column[1] == "day" for column in db.execute("PRAGMA table_info(vectors)")):
-            db.execute(f"ALTER TABLE vectors ADD COLUMN day INTEGER NOT NULL DEFAULT {today()}")
+        if db.execute("PRAGMA user_version").fetchone()[0] >= _VERSION:
+            return  # another process did it meanwhile
+        older = [column[1] for column in db.execute("PRAGMA table_info(vectors)")]
+        if older:
+            db.execute("ALTER TABLE vectors RENAME TO older")
+        db.execute(_TABLE)
+        if older:
+            day = "day" if "day" in older else str(today())
+            db.execute(f"INSERT INTO vectors SELECT key, vector, {day} FROM older")
+            db.execute("DROP TABLE older")
         db.execute(f"PRAGMA user_version = {_VERSION}")

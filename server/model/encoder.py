@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,16 @@ def count(vocabulary: Vocabulary, texts: Sequence[Iterable[tuple[int, str]]]) ->
 class BagEncoder:
     """Encodes passages and questions with a table of token vectors; immutable, so any thread may use it."""
 
-    def __init__(self, vocabulary: Vocabulary, weights: Weights, fingerprint: str) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        weights: Weights,
+        fingerprint: str,
+        opener: Callable[[], BagEncoder] | None = None,
+    ) -> None:
         weights.check(len(vocabulary))
+        self.opener = opener
+        """Opens the same encoder in another process, if it lies in a folder."""
         self.vocabulary = vocabulary
         self._rows, self._scales = weights.rows, weights.scales
         self._importance, self._fields = weights.importance, weights.fields
@@ -202,7 +211,7 @@ def load(folder: Path | None = None) -> BagEncoder:
         raise ModelError(f"No model can be read from {folder} ({error.strerror}): reinstall Sextant.") from error
     try:
         vocabulary, weights = Vocabulary.parse(listed), unpack(packed)
-        return BagEncoder(vocabulary, weights, _fingerprint(packed, listed))
+        return BagEncoder(vocabulary, weights, _fingerprint(packed, listed), partial(load, folder))
     except (SafetensorError, KeyError, ValueError) as error:
         raise ModelError(f"The model in {folder} is damaged ({error}): reinstall Sextant or train it again.") from error
 

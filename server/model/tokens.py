@@ -10,16 +10,27 @@ TOKENIZER_VERSION = 1
 
 _WORD = re.compile(r"[^\W\d]\w*|\d+")
 _ASCII_PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_SPACED = "".join(char if char.isalnum() or char == "_" else " " for char in map(chr, range(128)))
+"""Each ASCII character as it stands in a word, else a space."""
 _LONGEST_WORD = 200
 """Characters; longer runs are data (base64, minified code), not words."""
 
 
 def words(text: str) -> list[str]:
     """Return the identifiers, words and numbers of a text as they stand there, in order."""
-    found: list[str] = _WORD.findall(text)
-    if max(map(len, found), default=0) > _LONGEST_WORD:
+    found = _ascii_words(text) if text.isascii() else None
+    if found is None:
+        found = _WORD.findall(text)
+    if len(text) > _LONGEST_WORD and max(map(len, found), default=0) > _LONGEST_WORD:
         return [word for word in found if len(word) <= _LONGEST_WORD]
     return found
+
+
+def _ascii_words(text: str) -> list[str] | None:
+    """Return the same in half the time, unless letters follow a number: `10px` is two words."""
+    found = text.translate(_SPACED).split()
+    numbers = [word for word in found if word < ":"]  # only digits come before it
+    return found if all(map(str.isdigit, numbers)) else None
 
 
 @lru_cache(maxsize=1 << 16)

@@ -13,7 +13,7 @@ import pytest
 
 from server.config import Settings
 from server.engine import Engine
-from server.index.ingest import CRASHED
+from server.index.crew import CRASHED
 from server.model import encoder
 from server.types import CancelToken, Query
 
