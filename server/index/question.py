@@ -71,7 +71,7 @@ _KINDS = {
     **dict.fromkeys(("alias", "typedef"), (Kind.TYPE,)),
 }
 """What users call the kinds."""
-_FIELDS = {
+FIELDS = {
     "doc": ("documentation",), "docs": ("documentation",), "documentation": ("documentation",), "name": ("name",),
     "container": ("container",), "class": ("container",), "signature": ("signature",), "body": ("body",),
     "code": ("signature", "body"), "path": ("file", "path"), "file": ("file",),
@@ -151,7 +151,7 @@ def checked(wanted: Filter) -> Filter:
     """Return a filter with the languages' ids; raises QuestionError for what nothing can pass."""
     languages = (frozenset({name}) if name in LANGUAGES else languages_named(name) for name in wanted.languages)
     if unknown := wanted.fields - frozenset(LEXICAL_FIELDS):
-        raise QuestionError(f"there is no field {min(unknown)!r}; fields are {', '.join(sorted(_FIELDS))}")
+        raise QuestionError(f"there is no field {min(unknown)!r}; fields are {', '.join(sorted(FIELDS))}")
     globs(wanted.include)
     globs(wanted.exclude)
     return replace(wanted, languages=frozenset().union(*languages))
@@ -238,9 +238,9 @@ def _with(parts: Filter, minus: bool, field: str, value: str) -> Filter:
     if minus:
         raise QuestionError(f"-{field}: is not known; -path: is")
     if field == "in":
-        if value.lower() not in _FIELDS:
-            raise _unknown("part of code", value, _FIELDS)
-        return replace(parts, fields=parts.fields | frozenset(_FIELDS[value.lower()]))
+        if value.lower() not in FIELDS:
+            raise _unknown("part of code", value, FIELDS)
+        return replace(parts, fields=parts.fields | frozenset(FIELDS[value.lower()]))
     if field == "lang":
         return replace(parts, languages=parts.languages | languages_named(value))
     return replace(parts, kinds=parts.kinds | kinds_named(value))

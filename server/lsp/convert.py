@@ -392,4 +392,15 @@ def _folder_status(folder: ours.FolderStatus, uri: str) -> protocol.FolderStatus
         languages=dict(folder.languages),
         message=folder.message,
         encoded_units=folder.encoded,
+        summary=_counts(folder),
     )
+
+
+def _counts(folder: ours.FolderStatus) -> str:
+    skipped = sum(folder.skipped.values())
+    counts = [
+        f"{folder.units:,} functions and types in {folder.files:,} files",
+        f"{skipped:,} skipped" if skipped else "",
+        f"{folder.pending_files:,} waiting" if folder.pending_files else "",
+    ]
+    return ", ".join(filter(None, counts))

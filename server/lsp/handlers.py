@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 
-from server.lsp import actions, convert, duplicates, jobs, progress, protocol, symbols
+from server.lsp import actions, complete, convert, duplicates, jobs, progress, protocol, symbols
 from server.lsp.documents import Document
 from server.lsp.settings import SECTION
 from server.process import release_memory
@@ -33,6 +33,11 @@ async def search(ls: SextantServer, params: protocol.SearchParams) -> protocol.S
     """Answer the code nearest in meaning to a query."""
     session = ls.session
     query = convert.query(params, session.roots)
+    if params.complete:
+        status = (await session.engine()).status()
+        languages = {language for folder in status.folders for language in folder.languages}
+        if (found := complete.completions(params.query, languages)) is not None:
+            return protocol.SearchResult([], False, status.generation, False, completions=found)
 
     def ask(snapshot: Snapshot, token: CancelToken, by_words: bool = False) -> SearchResult:
         try:

@@ -43,6 +43,7 @@ class SearchParams:
     exclude: list[str] | None = None
     scope: str | None = None
     explain: bool | None = None
+    complete: bool | None = None
     work_done_token: Token | None = None
     partial_result_token: Token | None = None
 
@@ -109,6 +110,7 @@ class ServerStatusParams:
     health: Literal["ok", "warning", "error"]
     quiescent: bool
     message: str | None = None
+    summary: str | None = None
 
 
 @attrs.frozen
@@ -150,6 +152,15 @@ class Hit:
 
 
 @attrs.frozen
+class Completion:
+    """What a query that ends in an unfinished filter may become."""
+
+    label: str
+    query: str
+    detail: str | None = None
+
+
+@attrs.frozen
 class SearchResult:
     """The answer to sextant/search and sextant/findSimilar."""
 
@@ -159,6 +170,7 @@ class SearchResult:
     low_confidence: bool
     origin: Hit | None = None
     notices: list[str] | None = None
+    completions: list[Completion] | None = None
 
 
 @attrs.frozen
@@ -174,6 +186,7 @@ class FolderStatus:
     languages: dict[str, int]
     message: str | None = None
     encoded_units: int | None = None
+    summary: str | None = None
 
 
 @attrs.frozen

@@ -21,12 +21,14 @@ class ServerStatus:
 
     def update(self, folders: Sequence[protocol.FolderStatus]) -> None:
         """Take the state of all folders."""
+        is_quiet = all(folder.state in ("ready", "degraded") for folder in folders)
         troubles = [folder.message or "the index is degraded" for folder in folders if folder.state == "degraded"]
         self._say(
             protocol.ServerStatusParams(
                 health="warning" if troubles else "ok",
-                quiescent=all(folder.state in ("ready", "degraded") for folder in folders),
+                quiescent=is_quiet,
                 message="; ".join(troubles) or None,
+                summary=_summary(folders, is_quiet, bool(troubles)),
             )
         )
 
@@ -38,6 +40,15 @@ class ServerStatus:
         if status != self._last:
             self._last = status
             self._notify(protocol.SERVER_STATUS, status)
+
+
+def _summary(folders: Sequence[protocol.FolderStatus], is_quiet: bool, is_degraded: bool) -> str:
+    """Return how the index is in a few words."""
+    if not is_quiet:
+        done, waiting = sum(each.files for each in folders), sum(each.pending_files for each in folders)
+        return f"indexing {100 * done // max(1, done + waiting)} %"
+    units = sum(each.units for each in folders)
+    return f"{'degraded' if is_degraded else 'ready'}: {units:,} functions"
 
 
 def is_wanted(able: types.ClientCapabilities) -> bool:

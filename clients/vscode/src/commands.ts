@@ -1,10 +1,10 @@
 // What the user orders beside a search: similar code, jobs.
 import * as vscode from "vscode";
 
-import { placeOf, rangeOf, snippet } from "./present";
+import { messageOf, placeOf, rangeOf, snippet } from "./present";
 import * as protocol from "./protocol";
-import type { Results } from "./results";
-import { messageOf, offer, type Server } from "./server";
+import type { Listing, Results } from "./results";
+import type { Server } from "./server";
 
 /** Find code like the selection, or like the function around the cursor if `whole` or nothing is selected. */
 export async function findSimilar(server: Server, results: Results, whole: boolean): Promise<void> {
@@ -16,22 +16,24 @@ export async function findSimilar(server: Server, results: Results, whole: boole
         return;
     }
     const { document, selection } = editor;
-    const { start, end } = whole ? { start: selection.active, end: selection.active } : selection;
-    const selected = start.isEqual(end) ? "" : snippet(document, new vscode.Range(start, end));
+    const range = whole ? new vscode.Range(selection.active, selection.active) : selection;
+    const selected = range.isEmpty ? "" : snippet(document, range);
     const params: protocol.FindSimilarParams = {
         textDocument: { uri: document.uri.toString() },
-        range: { start, end },
+        range: { start: range.start, end: range.end },
         languageId: document.languageId,
         limit: vscode.workspace.getConfiguration("sextant").get("search.limit", 30),
         explain: true,
     };
-    const ask = (token: vscode.CancellationToken): Promise<protocol.SearchResult> =>
-        server.request(protocol.FIND_SIMILAR, params, token);
+    const ask: Listing["ask"] = (token) => server.request(protocol.FIND_SIMILAR, params, token);
     await results.ask("finding similar code", ask, (result) => {
-        const origin = selected ? undefined : result.origin;
-        const name = origin?.name ?? `selection of line ${start.line + 1}`;
-        const text = origin ? snippet(document, document.validateRange(rangeOf(origin.targetRange))) : selected;
-        return { title: `Like ${origin ? `${name} (${placeOf(origin)})` : `the ${name}`}`, result, ask, example: { name, text } };
+        const { origin } = result;
+        if (selected || !origin) {
+            const name = `selection of line ${range.start.line + 1}`;
+            return { title: `Like the ${name}`, result, ask, example: { name, text: selected } };
+        }
+        const text = snippet(document, document.validateRange(rangeOf(origin.targetRange)));
+        return { title: `Like ${origin.name} (${placeOf(origin)})`, result, ask, example: { name: origin.name, text } };
     });
 }
 
@@ -52,20 +54,8 @@ export async function order(server: Server, kind: protocol.JobFinished["kind"]):
     const folders = vscode.workspace.workspaceFolders ?? [];
     const folder = place && folders.length > 1 ? await vscode.window.showWorkspaceFolderPick() : folders[0];
     if (place && folder) {
-        const params: protocol.TuneParams = { folder: folder.uri.toString(), on: place.on };
-        const request =
-            kind === "tune"
-                ? server.request(protocol.TUNE, params)
-                : server.request(protocol.REINDEX, { ...params, scope: "all" });
-        await request.catch((error: unknown) => vscode.window.showErrorMessage(`Sextant: ${messageOf(error)}`));
+        const type: typeof protocol.REINDEX = kind === "tune" ? protocol.TUNE : protocol.REINDEX;
+        const asked = server.request(type, { folder: folder.uri.toString(), on: place.on, scope: "all" });
+        await asked.catch((error: unknown) => vscode.window.showErrorMessage(`Sextant: ${messageOf(error)}`));
     }
-}
-
-/** Say how a job ended. */
-export async function announce(job: protocol.JobFinished, log: vscode.LogOutputChannel): Promise<void> {
-    const { before, after } = job;
-    const isScored = typeof before === "number" && typeof after === "number";
-    const scores = isScored ? ` Held-out score: ${before.toFixed(3)} → ${after.toFixed(3)}.` : "";
-    const show = job.ok ? vscode.window.showInformationMessage : vscode.window.showWarningMessage;
-    await offer(show, `Sextant: ${job.message}${scores}`, job.ok ? {} : { "Show Log": () => log.show() });
 }

@@ -15,48 +15,35 @@ export function inEnvironment(environment: string, name: string): string {
     return WINDOWS ? join(environment, "Scripts", `${name}.exe`) : join(environment, "bin", name);
 }
 
-/** Return the absolute path of a program on PATH. Relative entries may lead into the workspace: passed over. */
-export async function onPath(name: string): Promise<string | undefined> {
-    const folders = (process.env.PATH ?? "").split(delimiter).filter(isAbsolute);
-    return firstProgram(folders.map((folder) => join(folder, WINDOWS ? `${name}.exe` : name)));
-}
-
 /** Look for the server. Nothing of an untrusted workspace is started. */
 export async function findServer(privateEnvironment: string): Promise<Found> {
     // VS Code itself withholds what an untrusted workspace says here (restrictedConfigurations).
-    const chosen = vscode.workspace.getConfiguration("sextant").get("server.path", "").trim();
+    const setting = vscode.workspace.getConfiguration("sextant").get("server.path", "").trim();
     const folders = (vscode.workspace.workspaceFolders ?? []).map((folder) => folder.uri.fsPath);
-    if (chosen) {
-        const command = chosen.replace(/^~(?=[/\\])/, homedir()).replaceAll("${workspaceFolder}", folders[0] ?? "");
-        const isThere = await firstProgram([command]);
-        return isThere
-            ? { command, from: "the setting sextant.server.path" }
-            : { missing: `The setting sextant.server.path names ${command}, which is not a program.` };
-    }
+    const chosen = setting.replace(/^~(?=[/\\])/, homedir()).replaceAll("${workspaceFolder}", folders[0] ?? "");
     const trusted = vscode.workspace.isTrusted ? folders : [];
-    const local = trusted.flatMap((folder) => ENVIRONMENTS.map((name) => inEnvironment(join(folder, name), "sextant")));
-    const command = await firstProgram(local);
-    if (command) {
-        return { command, from: "the workspace's virtual environment" };
+    const environments = trusted.flatMap((folder) => ENVIRONMENTS.map((name) => join(folder, name)));
+    const places: Record<string, string[]> = {
+        "the workspace's virtual environment": environments.map((each) => inEnvironment(each, "sextant")),
+        PATH: (process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, WINDOWS ? "sextant.exe" : "sextant")),
+        "the private environment": [inEnvironment(privateEnvironment, "sextant")],
+    };
+    for (const [from, commands] of Object.entries(chosen ? { "the setting sextant.server.path": [chosen] } : places)) {
+        for (const command of commands) {
+            if (await isProgram(command)) {
+                return { command, from };
+            }
+        }
     }
-    const installed = await onPath("sextant");
-    if (installed) {
-        return { command: installed, from: "PATH" };
-    }
-    const own = await firstProgram([inEnvironment(privateEnvironment, "sextant")]);
-    if (own) {
-        return { command: own, from: "the private environment" };
+    if (chosen) {
+        return { missing: `The setting sextant.server.path names ${chosen}, which is not a program.` };
     }
     const looked = vscode.workspace.isTrusted ? ENVIRONMENTS.join(", ") : "(not inside the workspace: it is not trusted)";
     return { missing: `Sextant's server was not found. Looked at: setting sextant.server.path, ${looked}, PATH.` };
 }
 
-async function firstProgram(paths: string[]): Promise<string | undefined> {
-    for (const path of paths.filter(isAbsolute)) {
-        const isThere = access(path, WINDOWS ? constants.F_OK : constants.X_OK).then(() => stat(path));
-        if ((await isThere.catch(() => undefined))?.isFile()) {
-            return path;
-        }
-    }
-    return undefined;
+/** Tell whether there is a program. A relative path, as PATH may hold, might lead into the workspace: passed over. */
+async function isProgram(path: string): Promise<boolean> {
+    const found = access(path, WINDOWS ? constants.F_OK : constants.X_OK).then(() => stat(path));
+    return isAbsolute(path) && found.then((entry) => entry.isFile(), () => false);
 }

@@ -1,16 +1,17 @@
 // The private environment: Python's venv in the extension's own storage, with the server in it.
 import { execFile } from "node:child_process";
 import { rm } from "node:fs/promises";
-import { promisify } from "node:util";
 import * as vscode from "vscode";
 
-import { inEnvironment, onPath } from "./discovery";
+import { inEnvironment } from "./discovery";
+import { offer } from "./present";
 
 const PYTHONS = ["python3", "python", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10", "py"];
 const IS_NEW_ENOUGH = "import sys; sys.exit(sys.version_info < (3, 10))";
-const TITLE = "Sextant: Set Up Server";
 const PROMPT = "What pip installs into a private environment: the folder of a Sextant checkout, a wheel or a requirement";
-// Annoy's own build asks for -march=native, which breaks in a home folder that different processors share.
+// pip's cache would ignore how Annoy is to be compiled: its own build asks for -march=native, which breaks in a home
+// folder that different processors share.
+const PIP = ["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-cache-dir", "--"];
 const ANNOY =
     "-D_CRT_SECURE_NO_WARNINGS,-fpermissive,-O3,-ffast-math,-fno-associative-math,-DANNOYLIB_MULTITHREADED_BUILD,-std=c++14";
 const MOST_OUTPUT = 1e8; // characters
@@ -22,60 +23,46 @@ const ADVICE: [RegExp, string][] = [
     [/No matching distribution|Could not find a version|Invalid requirement|neither 'setup\.py' nor/, "pip does not find that. Name the folder of a Sextant checkout, a wheel file or a published version."],
 ];
 
-type Failure = Error & { stdout?: string; stderr?: string };
-type Run = (command: string, args: string[]) => Promise<{ ok: boolean; output: string }>;
+type Run = (command: string, ...args: string[]) => Promise<{ ok: boolean; output: string }>;
 
 /** Ask what to install, install it into `environment` and tell whether that worked. */
 export async function install(environment: string, log: vscode.LogOutputChannel): Promise<boolean> {
     const value = vscode.workspace.getConfiguration("sextant").get("server.package", "");
-    const validateInput = (text: string): string => (/^\s*-/.test(text) ? "This is an option of pip, nothing to install." : "");
-    const source = await vscode.window.showInputBox({ title: TITLE, prompt: PROMPT, value, ignoreFocusOut: true, validateInput });
+    const title = "Sextant: Set Up Server";
+    const source = await vscode.window.showInputBox({ title, prompt: PROMPT, value, ignoreFocusOut: true });
     if (!source?.trim()) {
         return false;
     }
     const options = { location: vscode.ProgressLocation.Notification, title: "Setting up Sextant's server", cancellable: true };
     const failure = await vscode.window.withProgress(options, async (progress, token) => {
         const run = runner(token, log);
-        const python = await findPython(run);
+        progress.report({ message: "creating the environment…" });
+        let python: string | undefined;
+        for (const name of PYTHONS) {
+            python ??= (await run(name, "-c", IS_NEW_ENOUGH)).ok ? name : undefined;
+        }
         if (!python) {
             return "There is no Python 3.10 or newer on PATH. Install one from your system's packages or python.org.";
         }
-        const pip = ["-m", "pip", "install", "--no-input", "--disable-pip-version-check"];
-        const steps: [string, string, string[]][] = [
-            ["creating the environment…", python, ["-m", "venv", "--clear", environment]],
-            // pip's cache would ignore how Annoy is to be compiled.
-            ["installing, a minute or two…", inEnvironment(environment, "python"), [...pip, "--no-cache-dir", "--", source.trim()]],
-        ];
-        for (const [message, command, args] of steps) {
-            progress.report({ message });
-            const { ok, output } = await run(command, args);
-            if (!ok) {
-                await rm(environment, { recursive: true, force: true });
-                const advice = ADVICE.find(([symptom]) => symptom.test(output))?.[1];
-                return token.isCancellationRequested ? "" : (advice ?? output.trim().split("\n").at(-1) ?? "");
-            }
+        let step = await run(python, "-m", "venv", "--clear", environment);
+        if (step.ok) {
+            progress.report({ message: "installing, a minute or two…" });
+            step = await run(inEnvironment(environment, "python"), ...PIP, source.trim());
         }
-        return undefined;
+        if (step.ok) {
+            return undefined;
+        }
+        await rm(environment, { recursive: true, force: true });
+        const advice = ADVICE.find(([symptom]) => symptom.test(step.output))?.[1];
+        return token.isCancellationRequested ? "" : (advice ?? step.output.trim().split("\n").at(-1));
     });
-    if (!failure) {
-        return failure === undefined;
+    if (failure) {
+        void offer(vscode.window.showErrorMessage, `Sextant's server could not be set up. ${failure}`, {
+            "Try Again": "sextant.setUpServer",
+            "Show Log": "sextant.showLog",
+        });
     }
-    const text = `Sextant's server could not be set up. ${failure}`;
-    const answer = await vscode.window.showErrorMessage(text, "Try Again", "Show Log");
-    if (answer === "Show Log") {
-        log.show();
-    }
-    return answer === "Try Again" && install(environment, log);
-}
-
-async function findPython(run: Run): Promise<string | undefined> {
-    for (const name of PYTHONS) {
-        const path = await onPath(name);
-        if (path && (await run(path, ["-c", IS_NEW_ENOUGH])).ok) {
-            return path;
-        }
-    }
-    return undefined;
+    return failure === undefined;
 }
 
 /** Return what runs a program, logs what it says and ends it when `token` is cancelled. */
@@ -83,13 +70,15 @@ function runner(token: vscode.CancellationToken, log: vscode.LogOutputChannel): 
     const stop = new AbortController();
     token.onCancellationRequested(() => stop.abort());
     const env = process.platform === "win32" ? process.env : { ...process.env, ANNOY_COMPILER_ARGS: ANNOY };
-    return async (command, args) => {
-        log.info(`$ ${[command, ...args].join(" ")}`);
-        const running = promisify(execFile)(command, args, { env, signal: stop.signal, maxBuffer: MOST_OUTPUT });
-        const ended = await running.catch((error: unknown) => error as Failure);
-        const said = [ended.stdout, ended.stderr, "message" in ended && !ended.stderr ? ended.message : ""];
-        const output = said.filter(Boolean).join("\n");
-        log.info(output);
-        return { ok: !(ended instanceof Error), output };
-    };
+    // A relative entry of PATH leads nowhere from the extension's own folder.
+    const options = { env, cwd: __dirname, signal: stop.signal, maxBuffer: MOST_OUTPUT };
+    return (command, ...args) =>
+        new Promise((resolve) => {
+            log.info(`$ ${[command, ...args].join(" ")}`);
+            execFile(command, args, options, (error, stdout, stderr) => {
+                const output = `${stdout}\n${stderr || (error?.message ?? "")}`;
+                log.info(output);
+                resolve({ ok: !error, output });
+            });
+        });
 }

@@ -1,4 +1,4 @@
-// How hits look: icons, bars, places, words.
+// How hits look: icons, bars, places, words. And how messages are shown.
 import * as vscode from "vscode";
 
 import type { Hit, SearchResult, Term } from "./protocol";
@@ -31,23 +31,16 @@ export function placeOf(hit: Hit): string {
     return `${vscode.workspace.asRelativePath(uriOf(hit))}:${hit.location.range.start.line + 1}`;
 }
 
-/** Return what a hit says of itself in one line. */
-export function summary(hit: Hit): string {
-    return hit.detail ?? hit.signature ?? "";
-}
-
 /** Return the words that carried a hit, the heaviest first. */
-export function notableTerms(hit: Hit): Term[] {
-    const terms = (hit.why?.terms ?? []).filter((each) => each.weight > 0);
-    terms.sort((one, other) => other.weight - one.weight);
-    return terms.filter((each) => each.weight >= NOTABLE * (terms[0]?.weight ?? 0));
+export function wordsOf({ why }: Hit): Term[] {
+    return why?.terms.filter(({ weight }) => weight > NOTABLE * (why.terms[0]?.weight ?? 0)) ?? [];
 }
 
-/** Return where the words that carried a hit stand in a text, as offsets; they do not overlap. */
-export function wordsIn(text: string, hit: Hit): [start: number, end: number][] {
-    const words = notableTerms(hit).map((each) => each.term.replace(/[^\p{L}\p{N}_]/gu, "\\$&"));
-    const matches = words.length ? text.matchAll(new RegExp(words.join("|"), "giu")) : [];
-    return Array.from(matches, (each) => [each.index, each.index + each[0].length]);
+/** Return what the user must know about an answer. */
+export function notice({ hits, isIncomplete, lowConfidence }: SearchResult): string {
+    const missing = isIncomplete ? "Files are still being indexed: the list is incomplete." : "";
+    const weak = lowConfidence ? "Nothing matches well: try a verb and a noun, or fewer filters." : "";
+    return [missing, hits.length || missing ? weak : "Nothing found: try other words, or fewer filters."].join(" ").trim();
 }
 
 export function markdown(title: string, hits: readonly Hit[]): string {
@@ -59,10 +52,22 @@ export function markdown(title: string, hits: readonly Hit[]): string {
     return [`## ${title}`, "", ...lines, ""].join("\n");
 }
 
-/** Return the text of a range from the beginning of its first line, without the indentation that all lines share. */
+/** Return the text of a range from the beginning of its first line on, without the indentation that all lines share. */
 export function snippet(document: vscode.TextDocument, range: vscode.Range): string {
-    const before = document.lineAt(range.start).text.slice(0, range.start.character);
-    const lines = `${before.trim() ? "" : before}${document.getText(range)}`.split(/\r?\n/);
+    const lines = document.getText(range.with(range.start.with(undefined, 0))).split(/\r?\n/);
     const common = Math.min(...lines.filter((line) => line.trim()).map((line) => line.search(/\S/)));
     return lines.map((line) => line.slice(common)).join("\n");
+}
+
+type Show = (text: string, ...buttons: string[]) => Thenable<string | undefined>;
+
+/** Show a message with a button for each command, and run the one that is chosen. */
+export async function offer(show: Show, text: string, commands: Record<string, string>): Promise<void> {
+    const chosen = await show(text, ...Object.keys(commands));
+    const [command, argument] = commands[chosen ?? ""]?.split(" ") ?? [];
+    await (command && vscode.commands.executeCommand(command, argument));
+}
+
+export function messageOf(error: unknown): string {
+    return error instanceof Error ? error.message : String(error);
 }

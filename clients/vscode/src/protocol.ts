@@ -24,6 +24,7 @@ export interface SearchParams {
     exclude?: string[];
     scope?: URI;
     explain?: boolean;
+    complete?: boolean;
     workDoneToken?: ProgressToken;
     partialResultToken?: ProgressToken;
 }
@@ -78,6 +79,7 @@ export interface ServerStatusParams {
     health: "ok" | "warning" | "error";
     quiescent: boolean;
     message?: string;
+    summary?: string;
 }
 
 /** A word of the question, what it brought to a hit, and where it stands there. */
@@ -112,6 +114,13 @@ export interface Hit {
     copies?: uinteger;
 }
 
+/** What a query that ends in an unfinished filter may become. */
+export interface Completion {
+    label: string;
+    query: string;
+    detail?: string;
+}
+
 /** The answer to sextant/search and sextant/findSimilar. */
 export interface SearchResult {
     hits: Hit[];
@@ -120,6 +129,7 @@ export interface SearchResult {
     lowConfidence: boolean;
     origin?: Hit;
     notices?: string[];
+    completions?: Completion[];
 }
 
 /** What is known of one workspace folder. */
@@ -133,6 +143,7 @@ export interface FolderStatus {
     languages: { [languageId: string]: uinteger };
     message?: string;
     encodedUnits?: uinteger;
+    summary?: string;
 }
 
 /** The answer to sextant/indexStatus. */

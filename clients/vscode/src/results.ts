@@ -1,9 +1,9 @@
 // The results view: what was found, grouped by file, for as long as the user needs it.
+import { basename, posix } from "node:path";
 import * as vscode from "vscode";
 
-import { bar, iconOf, markdown, notableTerms, placeOf, rangeOf, snippet, summary, uriOf, wordsIn } from "./present";
-import type { Hit, SearchResult } from "./protocol";
-import { messageOf } from "./server";
+import { bar, iconOf, markdown, messageOf, notice, placeOf, rangeOf, snippet, uriOf, wordsOf } from "./present";
+import type { Hit, SearchResult, Term, Why } from "./protocol";
 
 /** A question with its answer. */
 export interface Listing {
@@ -14,29 +14,36 @@ export interface Listing {
     example?: { text: string; name: string };
 }
 
-interface FileNode {
-    uri: vscode.Uri;
-    hits: HitNode[];
-}
-interface HitNode {
-    hit: Hit;
-    file: FileNode;
-}
-interface WhyNode {
-    why: string;
-    of: HitNode;
-}
-type Node = FileNode | HitNode | WhyNode;
+/** A row of the tree: a file, a hit in it, or why that matched. */
+class Node extends vscode.TreeItem {
+    readonly children: Node[] = [];
 
+    constructor(
+        label: string,
+        look: Partial<vscode.TreeItem>,
+        readonly parent?: Node,
+        readonly hit?: Hit,
+    ) {
+        super(label);
+        Object.assign(this, look);
+        parent?.children.push(this);
+    }
+}
+
+const { None, Collapsed, Expanded } = vscode.TreeItemCollapsibleState;
 const VIEW = "sextant.results";
 const SNIPPETS = "sextant-snippet";
 
 export class Results implements vscode.TreeDataProvider<Node> {
     private readonly changed = new vscode.EventEmitter<undefined>();
     readonly onDidChangeTreeData = this.changed.event;
+    readonly getTreeItem = (node: Node): vscode.TreeItem => node;
+    readonly getChildren = (node?: Node): Node[] => node?.children ?? this.files;
+    readonly getParent = (node: Node): Node | undefined => node.parent;
     private readonly view = vscode.window.createTreeView<Node>(VIEW, { treeDataProvider: this, showCollapseAll: true });
     private listing: Listing | undefined;
-    private files: FileNode[] = [];
+    private files: Node[] = [];
+    /** What stands on both sides of a comparison. */
     private readonly snippets = new Map<string, string>();
 
     constructor(context: vscode.ExtensionContext) {
@@ -45,23 +52,27 @@ export class Results implements vscode.TreeDataProvider<Node> {
         context.subscriptions.push(this.view, provider);
     }
 
-    /** Show an answer in place of the one before, and move there; without one, show nothing. */
-    async show(listing?: Listing): Promise<void> {
-        this.listing = listing;
-        const files = new Map<string, FileNode>();
-        for (const hit of listing?.result.hits ?? []) {
-            const file = files.get(hit.location.uri) ?? { uri: uriOf(hit), hits: [] };
-            file.hits.push({ hit, file });
+    /** Show an answer in place of the one before, and move there. */
+    async show(listing: Listing): Promise<void> {
+        const { title, result } = (this.listing = listing);
+        const files = new Map<string, Node>();
+        for (const hit of result.hits) {
+            const file = files.get(hit.location.uri) ?? fileNode(uriOf(hit));
             files.set(hit.location.uri, file);
+            const node = hitNode(hit, file, listing);
+            if (hit.why) {
+                whyNode(hit.why, wordsOf(hit), node);
+            }
         }
         this.files = [...files.values()];
         this.snippets.clear();
-        this.view.message = listing && messageFor(listing);
+        const count = result.hits.length === 1 ? "1 result" : `${result.hits.length || "no"} results`;
+        this.view.message = `${title}: ${count}. ${notice(result)}`.trim();
         this.changed.fire(undefined);
-        await vscode.commands.executeCommand("setContext", "sextant.hasResults", listing !== undefined);
+        await vscode.commands.executeCommand("setContext", "sextant.hasResults", true);
         await vscode.commands.executeCommand(`${VIEW}.focus`);
-        if (this.files[0]?.hits[0]) {
-            await this.view.reveal(this.files[0].hits[0], { focus: true, select: false });
+        if (this.files[0]?.children[0]) {
+            await this.view.reveal(this.files[0].children[0], { focus: true, select: false });
         }
     }
 
@@ -83,12 +94,12 @@ export class Results implements vscode.TreeDataProvider<Node> {
 
     /** Open the hit so many places after the selected one. */
     async step(by: 1 | -1): Promise<void> {
-        const all = this.files.flatMap((file) => file.hits);
+        const all = this.files.flatMap((file) => file.children);
         const node = this.view.selection[0];
-        const selected = node && ("why" in node ? node.of : "hits" in node ? node.hits[0] : node);
+        const selected = [node, node?.parent, node?.children[0]].find((each) => each?.hit);
         const at = selected ? all.indexOf(selected) + by : by > 0 ? 0 : -1;
         const next = all.at(at % all.length);
-        if (next) {
+        if (next?.hit) {
             await this.view.reveal(next, { select: true });
             await vscode.window.showTextDocument(uriOf(next.hit), { selection: rangeOf(next.hit.location.range) });
         }
@@ -103,75 +114,51 @@ export class Results implements vscode.TreeDataProvider<Node> {
     }
 
     /** Compare a hit with the code it is similar to. */
-    async diff(node = this.view.selection[0]): Promise<void> {
+    async diff(node?: Node): Promise<void> {
         const example = this.listing?.example;
-        if (example && node && "hit" in node) {
-            const document = await vscode.workspace.openTextDocument(uriOf(node.hit));
-            const target = document.validateRange(rangeOf(node.hit.targetRange));
-            const left = this.virtual(node.hit, example.name, example.text);
-            const right = this.virtual(node.hit, placeOf(node.hit), snippet(document, target));
-            const title = `${example.name} ↔ ${node.hit.name}`;
-            await vscode.commands.executeCommand("vscode.diff", left, right, title, { preview: true });
+        const hit = (node ?? this.view.selection[0])?.hit;
+        if (example && hit) {
+            const document = await vscode.workspace.openTextDocument(uriOf(hit));
+            const target = document.validateRange(rangeOf(hit.targetRange));
+            const sides = [example, { name: placeOf(hit), text: snippet(document, target) }].map(({ name, text }) => {
+                const path = `/${name.replaceAll("/", "∕")}/${basename(document.fileName)}`;
+                const uri = vscode.Uri.from({ scheme: SNIPPETS, path, query: String(this.snippets.size) });
+                this.snippets.set(uri.toString(), text);
+                return uri;
+            });
+            await vscode.commands.executeCommand("vscode.diff", ...sides, `${example.name} ↔ ${hit.name}`, { preview: true });
         }
     }
 
-    getChildren(node?: Node): Node[] {
-        if (!node || "hits" in node) {
-            return node?.hits ?? this.files;
-        }
-        const why = "hit" in node ? node.hit.why : undefined;
-        if (!why || !("hit" in node)) {
-            return [];
-        }
-        const words = notableTerms(node.hit).map((each) => each.term);
-        const shares = [`meaning ${why.dense.toFixed(2)}`, `words ${why.lexical.toFixed(2)}`];
-        return [{ why: [...shares, words.join(", ")].filter(Boolean).join(" · "), of: node }];
-    }
-
-    getParent(node: Node): Node | undefined {
-        return "hits" in node ? undefined : "why" in node ? node.of : node.file;
-    }
-
-    getTreeItem(node: Node): vscode.TreeItem {
-        if ("why" in node) {
-            const item = new vscode.TreeItem(node.why);
-            item.iconPath = new vscode.ThemeIcon("question");
-            item.tooltip = "Why it matched: nearness in meaning, the share of words, and the words that carried it";
-            return item;
-        }
-        if ("hits" in node) {
-            const item = new vscode.TreeItem(node.uri, vscode.TreeItemCollapsibleState.Expanded);
-            item.iconPath = vscode.ThemeIcon.File;
-            item.description = vscode.workspace.asRelativePath(node.uri).replace(/\/?[^/]*$/, "");
-            return item;
-        }
-        const { hit } = node;
-        const icon = iconOf(hit);
-        const state = vscode.TreeItemCollapsibleState[hit.why ? "Collapsed" : "None"];
-        const item = new vscode.TreeItem({ label: hit.name, highlights: wordsIn(hit.name, hit) }, state);
-        const score = this.listing && bar(hit, this.listing.result);
-        item.description = [score, hit.containerName, summary(hit)].filter(Boolean).join("  ");
-        item.iconPath = new vscode.ThemeIcon(icon, new vscode.ThemeColor(`symbolIcon.${icon.slice(7)}Foreground`));
-        const tooltip = new vscode.MarkdownString().appendCodeblock(hit.signature ?? hit.name, hit.languageId);
-        item.tooltip = tooltip.appendText(`${hit.detail ?? ""}\n\n${placeOf(hit)} · score ${hit.score.toFixed(2)}`);
-        item.accessibilityInformation = { label: `${hit.name}, ${placeOf(hit)}, score ${hit.score.toFixed(2)}` };
-        item.contextValue = this.listing?.example ? "similar" : "hit";
-        const options = { selection: rangeOf(hit.location.range), preserveFocus: true, preview: true };
-        item.command = { command: "vscode.open", title: "Open", arguments: [uriOf(hit), options] };
-        return item;
-    }
-
-    private virtual(hit: Hit, name: string, text: string): vscode.Uri {
-        const path = `/${name.replaceAll("/", "∕")}/${hit.location.uri.replace(/.*\//, "")}`;
-        const uri = vscode.Uri.from({ scheme: SNIPPETS, path, query: String(this.snippets.size) });
-        this.snippets.set(uri.toString(), text);
-        return uri;
-    }
 }
 
-function messageFor({ title, result }: Listing): string {
-    const count = result.hits.length === 1 ? "1 result" : `${result.hits.length || "no"} results`;
-    const missing = result.isIncomplete ? " Still indexing: the list is incomplete, search again later." : "";
-    const weak = result.lowConfidence ? " Nothing matches well; these are the nearest." : "";
-    return `${title}: ${count}.${missing}${weak}`;
+function fileNode(uri: vscode.Uri): Node {
+    const { dir, base } = posix.parse(vscode.workspace.asRelativePath(uri));
+    const iconPath = vscode.ThemeIcon.File;
+    return new Node(base, { resourceUri: uri, iconPath, description: dir, collapsibleState: Expanded });
+}
+
+function hitNode(hit: Hit, file: Node, { result, example }: Listing): Node {
+    const icon = iconOf(hit);
+    const color = new vscode.ThemeColor(`symbolIcon.${icon.slice("symbol-".length)}Foreground`);
+    const score = `score ${hit.score.toFixed(2)}`;
+    const signature = new vscode.MarkdownString().appendCodeblock(hit.signature ?? hit.name, hit.languageId);
+    const options = { selection: rangeOf(hit.location.range), preserveFocus: true, preview: true };
+    const look = {
+        description: [bar(hit, result), hit.containerName, hit.detail ?? hit.signature].filter(Boolean).join("  "),
+        iconPath: new vscode.ThemeIcon(icon, color),
+        tooltip: signature.appendText(`${hit.detail ?? ""}\n\n${placeOf(hit)} · ${score}`),
+        accessibilityInformation: { label: `${hit.name}, ${placeOf(hit)}, ${score}` },
+        collapsibleState: hit.why ? Collapsed : None,
+        contextValue: example ? "similar" : "hit",
+        command: { command: "vscode.open", title: "Open", arguments: [uriOf(hit), options] },
+    };
+    return new Node(hit.name, look, file, hit);
+}
+
+function whyNode({ dense, lexical }: Why, words: Term[], hit: Node): Node {
+    const shares = `meaning ${dense.toFixed(2)} · words ${lexical.toFixed(2)}`;
+    const tooltip = "Why it matched: nearness in meaning, the share of words, and the words that carried it";
+    const look = { iconPath: new vscode.ThemeIcon("question"), tooltip };
+    return new Node([shares, ...words.map((each) => each.term)].join(" · "), look, hit);
 }

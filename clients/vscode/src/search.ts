@@ -2,25 +2,16 @@
 import * as vscode from "vscode";
 
 import type { Preview } from "./preview";
-import { bar, iconOf, placeOf, summary } from "./present";
+import { bar, iconOf, messageOf, notice, placeOf } from "./present";
 import * as protocol from "./protocol";
-import type { Results } from "./results";
-import { messageOf, type Server } from "./server";
+import type { Listing, Results } from "./results";
+import type { Server } from "./server";
 
 const DEBOUNCE = 80; // ms after the last key; a search takes less than that
 const PREVIEW_DELAY = 120; // ms that an item stays active before its file is opened
 const HISTORY = "sextant.history";
 const HISTORY_LENGTH = 30;
 const TITLE = "Sextant: Search Code by Meaning";
-/** A filter at the end of the query that is still being typed. */
-const UNFINISHED = /(?:^|\s)-?(lang|kind|path):(\S*)$/;
-const KINDS = "class constant constructor enum function interface method module namespace struct type".split(" ");
-const FILTERS = {
-    "lang:": "only one language, as in lang:python",
-    "kind:": "only methods, classes, …, as in kind:method",
-    "path:": "only below a folder, as in path:src/**",
-    "-path:": "not there, as in -path:tests",
-};
 const ASIDE = { iconPath: icon("split-horizontal"), tooltip: "Open to the Side" };
 const PIN = { iconPath: icon("pin"), tooltip: "Keep These Results in the Side Bar (Alt+Enter)" };
 
@@ -30,15 +21,12 @@ interface Item extends vscode.QuickPickItem {
     query?: string;
 }
 
-type Take = (result: protocol.SearchResult) => void;
-
 export class Search {
-    private pick: vscode.QuickPick<Item> | undefined;
-    private running: vscode.CancellationTokenSource | undefined;
+    private readonly pick = vscode.window.createQuickPick<Item>();
+    private asking = new vscode.CancellationTokenSource();
     private typing: NodeJS.Timeout | undefined;
     private previewing: NodeJS.Timeout | undefined;
     private found: { query: string; result: protocol.SearchResult } | undefined;
-    private languages: string[] = [];
 
     constructor(
         private readonly server: Server,
@@ -46,21 +34,7 @@ export class Search {
         private readonly preview: Preview,
         private readonly memory: vscode.Memento,
     ) {
-        // What was asked while files were missing is asked again once they are there.
-        server.onDidChange(() => {
-            if (this.found?.result.isIncomplete && server.health?.quiescent) {
-                void this.search(this.found.query);
-            }
-        });
-    }
-
-    async show(): Promise<void> {
-        if (!(await this.server.ready())) {
-            return;
-        }
-        this.preview.remember();
-        const pick = vscode.window.createQuickPick<Item>();
-        this.pick = pick;
+        const { pick } = this;
         // The order is the server's. The published types lack the property.
         (pick as { sortByLabel?: boolean }).sortByLabel = false;
         pick.title = TITLE;
@@ -72,11 +46,23 @@ export class Search {
         pick.onDidTriggerButton(() => this.pin());
         pick.onDidTriggerItemButton(({ item }) => void this.accept(item, { viewColumn: vscode.ViewColumn.Beside }));
         pick.onDidHide(() => this.close());
+        // What was asked while files were missing is asked again once they are there.
+        server.onDidChange(() => {
+            if (this.found?.result.isIncomplete && server.health?.quiescent) {
+                void this.search(this.found.query);
+            }
+        });
+    }
+
+    async show(query = ""): Promise<void> {
+        if (!(await this.server.ready())) {
+            return;
+        }
+        this.preview.remember();
+        this.pick.value = query;
+        this.typed(query);
+        this.pick.show();
         void vscode.commands.executeCommand("setContext", "sextant.searching", true);
-        this.typed("");
-        pick.show();
-        const status = await this.server.request(protocol.INDEX_STATUS).catch(() => undefined);
-        this.languages = [...new Set(status?.folders.flatMap((folder) => Object.keys(folder.languages)))].sort();
     }
 
     /** Move the list into the results view. */
@@ -84,98 +70,74 @@ export class Search {
         if (this.found) {
             const { query, result } = this.found;
             this.remember();
-            this.pick?.hide();
-            void this.results.show({ title: query, result, ask: (token) => this.ask(query, token) });
+            this.pick.hide();
+            const params = this.paramsOf(query);
+            const ask: Listing["ask"] = (token) => this.server.request(protocol.SEARCH, params, token);
+            void this.results.show({ title: query, result, ask });
         }
     }
 
     private typed(value: string): void {
-        this.running?.cancel();
-        clearTimeout(this.typing);
-        clearTimeout(this.previewing);
-        const [unfinished, field, typed = ""] = UNFINISHED.exec(value) ?? [];
-        if (unfinished !== undefined) {
-            const names = field === "lang" ? this.languages : field === "kind" ? KINDS : [];
-            const fitting = names.filter((name) => name.startsWith(typed) && name !== typed);
-            const head = value.slice(0, value.length - typed.length);
-            const items = fitting.map((label) => entry("filter", label, { query: `${head}${label} ` }));
-            const isOpen = items.length > 0 || !typed;
-            this.typing = isOpen ? undefined : setTimeout(() => void this.search(value), DEBOUNCE);
-            this.fill(isOpen ? items : (this.pick?.items ?? []));
-        } else if (value.trim()) {
-            this.typing = setTimeout(() => void this.search(value), DEBOUNCE);
-        } else {
-            const history = this.history().map((query) => entry("history", query, { query }));
-            const filters = Object.entries(FILTERS).map(([query, description]) => entry("filter", query, { description, query }));
-            this.fill([...under("asked before", history), ...under("filters", filters)]);
-        }
+        this.stop();
+        this.found = undefined;
+        this.typing = setTimeout(() => void this.search(value), value ? DEBOUNCE : 0);
     }
 
-    private ask(query: string, token: vscode.CancellationToken, onPartial?: Take): Promise<protocol.SearchResult> {
+    private paramsOf(query: string): protocol.SearchParams {
         const limit = vscode.workspace.getConfiguration("sextant").get("search.limit", 30);
-        const params: protocol.SearchParams = { query, limit, explain: true };
-        return this.server.request(protocol.SEARCH, params, token, onPartial);
+        return { query, limit, explain: true, complete: true };
     }
 
     private async search(query: string): Promise<void> {
-        const pick = this.pick;
-        if (!pick) {
-            return;
-        }
-        this.running?.cancel();
-        const { token } = (this.running = new vscode.CancellationTokenSource());
-        const take: Take = (result) => {
+        this.stop();
+        const { token } = (this.asking = new vscode.CancellationTokenSource());
+        const take = (result: protocol.SearchResult): void => {
             if (!token.isCancellationRequested) {
-                this.present(pick, query, result);
+                this.present(query, result);
             }
         };
-        pick.busy = true;
-        try {
-            take(await this.ask(query, token, take));
-        } catch (error) {
+        const failed = (error: unknown): void => {
             if (!token.isCancellationRequested) {
-                this.found = undefined;
                 this.fill([entry("warning", messageOf(error))]);
             }
-        }
-        pick.busy = token.isCancellationRequested;
+        };
+        this.pick.busy = true;
+        await this.server.request(protocol.SEARCH, this.paramsOf(query), token, take).then(take, failed);
+        this.pick.busy = token.isCancellationRequested;
     }
 
-    private present(pick: vscode.QuickPick<Item>, query: string, result: protocol.SearchResult): void {
+    private present(query: string, result: protocol.SearchResult): void {
+        const { completions } = result;
         const isSame = this.found?.query === query;
-        this.found = { query, result };
-        pick.title = result.isIncomplete ? `${TITLE} (still indexing: results are incomplete)` : TITLE;
-        const items = result.hits.map((hit) => ({
-            label: `$(${iconOf(hit)}) ${hit.name}`,
-            description: [hit.containerName, placeOf(hit)].filter(Boolean).join(" · "),
-            detail: `${bar(hit, result)} ${hit.score.toFixed(2)}  ${summary(hit)}`,
-            buttons: [ASIDE],
-            alwaysShow: true,
-            hit,
-        }));
-        if (items.length && result.lowConfidence) {
-            const detail = "Try to say what the code does, with a verb and a noun, or fewer filters.";
-            this.fill([entry("info", "Nothing matches well", { detail }), ...under("weak matches", items)], isSame);
-        } else if (items.length) {
-            this.fill(items, isSame);
-        } else if (result.isIncomplete) {
-            this.fill([entry("sync", "Nothing yet", { detail: "Files are still being indexed; the list fills itself." })]);
+        this.found = completions ? undefined : { query, result };
+        if (completions) {
+            const asked = query.trim() ? [] : this.memory.get<string[]>(HISTORY, []);
+            const history = asked.map((label) => entry("history", label, { query: label }));
+            const filters = completions.map((each) => entry("filter", each.label, { query: each.query, description: each.detail ?? "" }));
+            this.fill([...under("asked before", history), ...under("filters", filters)]);
         } else {
-            this.fill([entry("info", "Nothing found", { detail: "Try other words, or fewer filters." })]);
+            const hits = result.hits.map((hit) => ({
+                label: `$(${iconOf(hit)}) ${hit.name}`,
+                description: [hit.containerName, placeOf(hit)].filter(Boolean).join(" · "),
+                detail: `${bar(hit, result)} ${hit.score.toFixed(2)}  ${hit.detail ?? hit.signature ?? ""}`,
+                buttons: [ASIDE],
+                alwaysShow: true,
+                hit,
+            }));
+            const warning = notice(result);
+            this.fill(warning ? [entry("info", warning), ...hits] : hits, isSame);
         }
     }
 
     private fill(items: readonly Item[], isSameQuestion = false): void {
-        if (this.pick) {
-            // A better list of the same question does not move the user away from a hit.
-            const active = this.pick.activeItems[0];
-            const hit = active !== this.pick.items.find((item) => item.hit) ? active?.hit : undefined;
-            this.pick.items = items;
-            const same = items.find((item) => hit && item.hit && placeOf(item.hit) === placeOf(hit));
-            if (same && isSameQuestion) {
-                this.pick.activeItems = [same];
-            }
-        }
+        const isHit = (item: Item): boolean => item.hit !== undefined;
+        // A better list of the same question does not move the user away from a hit.
+        const [active] = this.pick.activeItems;
+        const isChosen = isSameQuestion && active !== this.pick.items.find(isHit);
+        this.pick.items = items;
+        const same = items.find((item) => isChosen && isHit(item) && item.description === active?.description);
+        const first = same ?? items.find(isHit);
+        this.pick.activeItems = first ? [first] : this.pick.activeItems;
     }
 
     private look(hit: protocol.Hit | undefined): void {
@@ -188,43 +150,35 @@ export class Search {
     }
 
     private async accept(item: Item | undefined, options: vscode.TextDocumentShowOptions = {}): Promise<void> {
-        if (item?.hit && this.pick) {
-            this.remember();
-            const pick = this.pick;
-            this.pick = undefined; // so that hiding leads nowhere
-            pick.hide();
-            try {
-                await this.preview.open(item.hit, options);
-            } catch (error) {
-                void vscode.window.showErrorMessage(`${placeOf(item.hit)} cannot be opened: ${messageOf(error)}`);
-            }
-        } else if (item?.query !== undefined && this.pick) {
+        if (item?.query !== undefined) {
             this.pick.value = item.query;
             this.typed(item.query);
+        } else if (item?.hit) {
+            this.remember();
+            this.stop();
+            const opening = this.preview.open(item.hit, options); // first, so that hiding leads nowhere
+            this.pick.hide();
+            const problem = await opening.then(() => "", messageOf);
+            void (problem && vscode.window.showErrorMessage(`${placeOf(item.hit)} cannot be opened: ${problem}`));
         }
     }
 
     private close(): void {
-        this.running?.cancel();
-        clearTimeout(this.typing);
-        clearTimeout(this.previewing);
-        void vscode.commands.executeCommand("setContext", "sextant.searching", false);
+        this.stop();
         this.found = undefined;
-        if (this.pick) {
-            this.pick.dispose();
-            this.pick = undefined;
-            void this.preview.back();
-        }
+        void vscode.commands.executeCommand("setContext", "sextant.searching", false);
+        void this.preview.back();
     }
 
-    private history(): string[] {
-        return this.memory.get<string[]>(HISTORY, []);
+    private stop(): void {
+        this.asking.cancel();
+        clearTimeout(this.typing);
+        clearTimeout(this.previewing);
     }
 
     private remember(): void {
-        const query = this.pick?.value ?? "";
-        const others = this.history().filter((each) => each !== query);
-        void this.memory.update(HISTORY, [query, ...others].slice(0, HISTORY_LENGTH));
+        const asked = new Set([this.pick.value, ...this.memory.get<string[]>(HISTORY, [])]);
+        void this.memory.update(HISTORY, [...asked].slice(0, HISTORY_LENGTH));
     }
 }
 

@@ -191,7 +191,7 @@ test("the index status is told in full, and what the server lacks is not offered
     await editor.command("Sextant: Show Index Status");
     const row = editor.rows().filter({ hasText: "small: ready" }).first();
     await row.waitFor();
-    assert.match(await row.innerText(), /[\d,]+ functions in \d+ files/);
+    assert.match(await row.innerText(), /[\d,]+ functions and types in \d+ files/);
     await editor.shot("status");
     await page.keyboard.press("Escape");
     const offered = JSON.parse(process.env.SEXTANT_TEST_METHODS);

@@ -11,6 +11,7 @@
 ---@field exclude? string[]
 ---@field scope? string
 ---@field explain? boolean
+---@field complete? boolean
 ---@field workDoneToken? integer|string
 ---@field partialResultToken? integer|string
 
@@ -59,6 +60,7 @@
 ---@field health "ok"|"warning"|"error"
 ---@field quiescent boolean
 ---@field message? string
+---@field summary? string
 
 --- A word of the question, what it brought to a hit, and where it stands there.
 ---@class sextant.Term
@@ -89,6 +91,12 @@
 ---@field why? sextant.Why
 ---@field copies? integer
 
+--- What a query that ends in an unfinished filter may become.
+---@class sextant.Completion
+---@field label string
+---@field query string
+---@field detail? string
+
 --- The answer to sextant/search and sextant/findSimilar.
 ---@class sextant.SearchResult
 ---@field hits sextant.Hit[]
@@ -97,6 +105,7 @@
 ---@field lowConfidence boolean
 ---@field origin? sextant.Hit
 ---@field notices? string[]
+---@field completions? sextant.Completion[]
 
 --- What is known of one workspace folder.
 ---@class sextant.FolderStatus
@@ -109,6 +118,7 @@
 ---@field languages table<string, integer>
 ---@field message? string
 ---@field encodedUnits? integer
+---@field summary? string
 
 --- The answer to sextant/indexStatus.
 ---@class sextant.IndexStatus

@@ -1,0 +1,77 @@
+// The connection to a server: vscode-languageclient with what Sextant's server can do beyond it.
+import * as vscode from "vscode";
+import * as lsp from "vscode-languageclient/node";
+
+import { offer } from "./present";
+import * as protocol from "./protocol";
+
+/** Runs a command of the server's, such as one of a code action, in this editor's own way; false if it has none. */
+export type RunCommand = (command: string, args: unknown[]) => boolean;
+
+type WorkDone = lsp.WorkDoneProgressBegin | lsp.WorkDoneProgressReport | lsp.WorkDoneProgressEnd;
+
+class Client extends lsp.LanguageClient {
+    protected override fillInitializeParams(params: lsp.InitializeParams): void {
+        super.fillInitializeParams(params);
+        params.capabilities.experimental = { serverStatusNotification: true };
+    }
+}
+
+/** Return a client of that command; it is not started yet. */
+export function connect(command: string, log: vscode.LogOutputChannel, runCommand: RunCommand): lsp.LanguageClient {
+    const jobs = new Map<lsp.ProgressToken, (params: WorkDone) => void>();
+    // Nothing is looked up in the workspace just because the server was started there.
+    const server = { command, args: ["serve"], options: { cwd: __dirname } };
+    const client = new Client("sextant", "Sextant", server, {
+        documentSelector: [{ scheme: "file" }, { scheme: "untitled" }],
+        outputChannel: log,
+        traceOutputChannel: traceChannel(log),
+        initializationFailedHandler: () => false,
+        middleware: {
+            executeCommand: (name, args: unknown[], next): unknown => !runCommand(name, args) && next(name, args),
+            handleWorkDoneProgress: (token, params, next) => {
+                if (params.kind === "begin" && params.cancellable) {
+                    const cancel = lsp.WorkDoneProgressCancelNotification.type;
+                    jobs.set(token, notification(params.title, () => client.sendNotification(cancel, { token })));
+                }
+                const job = jobs.get(token);
+                job?.(params);
+                if (!job || params.kind === "end") {
+                    jobs.delete(token);
+                    next(token, params); // the library's own part ends as well
+                }
+            },
+        },
+    });
+    client.onNotification(protocol.JOB_FINISHED, (job) => {
+        const show = job.ok ? vscode.window.showInformationMessage : vscode.window.showWarningMessage;
+        void offer(show, `Sextant: ${job.message}`, job.ok ? {} : { "Show Log": "sextant.showLog" });
+    });
+    return client;
+}
+
+/** Give work that can be cancelled, which is a job, a notification of its own; the rest stays in the status bar. */
+function notification(title: string, cancel: () => unknown): (params: WorkDone) => void {
+    const said = new vscode.EventEmitter<WorkDone>();
+    const ended = new Promise<void>((resolve) => said.event(({ kind }) => kind === "end" && resolve()));
+    const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
+    void vscode.window.withProgress(options, (progress, cancelling) => {
+        let shown = 0;
+        cancelling.onCancellationRequested(cancel);
+        said.event((params) => {
+            const { message, percentage = shown } = params as lsp.WorkDoneProgressReport;
+            progress.report({ message, increment: Math.max(0, percentage - shown) });
+            shown = Math.max(shown, percentage);
+        });
+        return ended;
+    });
+    return (params) => said.fire(params);
+}
+
+/** The client library traces only at the channel's level Trace, which no setting reaches: here the setting decides. */
+function traceChannel(log: vscode.LogOutputChannel): vscode.LogOutputChannel {
+    const isOff = vscode.workspace.getConfiguration("sextant").get<string>("trace.server", "off") === "off";
+    const logLevel = { value: isOff ? vscode.LogLevel.Info : vscode.LogLevel.Trace };
+    const trace = { value: (text: string): void => log.info(text) };
+    return Object.create(log, { logLevel, trace }) as vscode.LogOutputChannel;
+}

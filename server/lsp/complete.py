@@ -1,0 +1,39 @@
+"""Complete: what the inline filter at the end of a query may become while it is being typed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from server.lsp.protocol import Completion
+from server.types import Kind
+
+_UNFINISHED = re.compile(r"(?P<head>(?:.*\s)?-?(?P<filter>lang|kind|path|in):)(?P<value>\S*)", re.DOTALL)
+_FILTERS = {
+    "lang:": "only one language, as in lang:python",
+    "kind:": "only methods, classes, …, as in kind:method",
+    "path:": "only below a folder, as in path:src/**",
+    "-path:": "not there, as in -path:tests",
+    "in:": "with a word of the query there, as in in:doc",
+}
+
+
+def completions(query: str, languages: Iterable[str]) -> list[Completion] | None:
+    """Return how a query may go on: every filter for an empty one, the fitting values behind a filter's name.
+
+    None: its end is no unfinished filter, so it can be asked. `languages` are those of the workspace.
+    """
+    if not query.strip():
+        return [Completion(label, label, detail) for label, detail in _FILTERS.items()]
+    from server.index.question import FIELDS  # noqa: PLC0415  (heavy imports, made with the engine's)
+
+    unfinished = _UNFINISHED.fullmatch(query)
+    if unfinished is None:
+        return None
+    head, value = unfinished["head"], unfinished["value"].lower()
+    values = {"lang": sorted(languages), "kind": sorted(kind.name.lower() for kind in Kind), "in": sorted(FIELDS)}
+    known = values.get(unfinished["filter"], [])
+    fitting = [each for each in known if each.startswith(value) and each != value]
+    if value and (not fitting or value in known):
+        return None
+    return [Completion(each, f"{head}{each} ") for each in fitting]
