@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -173,7 +172,8 @@ class Snapshot:
         if not any(layer.live[row] for layer in self.layers if layer.folder == folder for row in _rows(layer, path)):
             return None
         try:
-            return Path(folder, path).read_bytes()
+            with open(f"{folder}/{path}", "rb", buffering=0) as file:  # noqa: PTH123  (for each hit: a third of the time)
+                return file.read()
         except OSError:
             return None
 

@@ -116,7 +116,8 @@ class Segment:
         number = self.file_ids.get(path)
         if number is None:
             return range(0)
-        return range(int(np.searchsorted(self.file_of, number)), int(np.searchsorted(self.file_of, number, "right")))
+        is_last = number + 1 == len(self.paths)
+        return range(int(self.file_starts[number]), len(self) if is_last else int(self.file_starts[number + 1]))
 
 
 SEGMENT_ARRAYS = (
