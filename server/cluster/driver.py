@@ -230,7 +230,7 @@ class Connection:
             source,
             target,
             dirs_exist_ok=True,
-            ignore=shutil.ignore_patterns("base", "lsp", "queries", "__pycache__", "*.md"),
+            ignore=shutil.ignore_patterns("base", "lsp", "queries", "corpus.json", "__pycache__", "*.md"),
         )
         return target
 
