@@ -118,7 +118,7 @@ def test_a_team_shares_the_vectors_of_its_repositories(workspace: Path, tmp_path
     assert "7 functions encoded" in exported and "7 vectors were written" in exported, exported
     assert "7 vectors that were not known" in run("clone", "vectors", "import", shared).stdout
     assert (
-        "0 functions encoded on this machine, 6 known" in run("clone", "index", "--on", "inline", str(workspace)).stdout
+        "0 functions encoded on this machine, 7 known" in run("clone", "index", "--on", "inline", str(workspace)).stdout
     )
     missing = run("clone", "vectors", "import", str(tmp_path / "nowhere"))
     assert missing.returncode == 2 and "there is no file" in missing.stderr and "Errno" not in missing.stderr
