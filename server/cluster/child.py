@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from server.cluster import protocol, reaper, tasks
-from server.cluster.driver import ClusterError, ClusterLost, Connection
+from server.cluster.contact import ClusterError, ClusterLost
+from server.cluster.driver import Connection
 from server.cluster.fill import Compute, Inline, fill
 from server.cluster.protocol import (
     Cancel,
