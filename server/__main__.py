@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     index.add_argument(
         "--on", metavar="WHERE", help="only compute the vectors, for all folders: auto, inline, local, or a Ray cluster"
     )
-    index.add_argument("--export", metavar="DIR", help="with --on: also write all vectors to a file there")
+    index.add_argument("--export", metavar="DIR", help="with --on: also write their vectors to a file there")
     index.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
     reindex = commands.add_parser("reindex", help="compute what the encoder in your settings lacks, also elsewhere")
