@@ -260,14 +260,10 @@ def _workspace(
         root = indexed or str(here)
         return root, (root, here.relative_to(root).as_posix()) if root != str(here) else None
     repository = next((str(folder) for folder in around if (folder / ".git").exists()), None)
-    if (
-        is_read
-        and indexed is None
-        and repository is None
-        and Path.home().resolve().is_relative_to(Path.cwd().resolve())
-    ):
-        raise CommandError(f"{Path.cwd()} is no project; go to one, or name a folder with -C")
-    return indexed or repository or str(Path.cwd().resolve()), None
+    current = Path.cwd().resolve()
+    if is_read and not indexed and not repository and Path.home().resolve().is_relative_to(current):
+        raise CommandError(f"{current} is no project; go to one, or name a folder with -C")
+    return indexed or repository or str(current), None
 
 
 def _has_index(folder: Path) -> bool:
