@@ -13,6 +13,9 @@ from server import __version__
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
     given = sys.argv[1:] if argv is None else argv
+    if not given:
+        _parser().print_help()
+        return 2
     # The trainers read their own options: argparse would stop at the first one.
     if given and given[0] == "train":
         return _train(list(given[1:]))
