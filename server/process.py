@@ -99,8 +99,9 @@ def begin_worker(most_bytes: int = 0) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, hard))
     if hasattr(os, "nice"):
         os.nice(5)
-    if sys.platform == "linux":  # a thread alone would wait for the end of what holds the interpreter
+    if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
+            # A thread alone would wait for the end of what holds the interpreter.
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = multiprocessing.parent_process()
     if parent is not None:
