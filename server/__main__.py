@@ -13,6 +13,9 @@ from server import __version__
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
     given = sys.argv[1:] if argv is None else argv
+    if not given:
+        _parser().print_help()
+        return 2
     # The trainers read their own options: argparse would stop at the first one.
     if given and given[0] == "train":
         return _train(list(given[1:]))
@@ -80,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     index.add_argument(
         "--on", metavar="WHERE", help="only compute the vectors, for all folders: auto, inline, local, or a Ray cluster"
     )
-    index.add_argument("--export", metavar="DIR", help="with --on: also write all vectors to a file there")
+    index.add_argument("--export", metavar="DIR", help="with --on: also write their vectors to a file there")
     index.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
     reindex = commands.add_parser("reindex", help="compute what the encoder in your settings lacks, also elsewhere")

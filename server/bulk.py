@@ -110,14 +110,15 @@ def run_fill(arguments: argparse.Namespace, roots: list[str]) -> int:
     where = reindex.choose(on, 1 << 62, settings)
     try:
         with _course() as course:
-            done = reindex.compute(roots, where, settings, data_dir(), course, may_fail=on == "auto")
+            export = str(Path(arguments.export).absolute()) if arguments.export else ""
+            done = reindex.compute(roots, where, settings, data_dir(), course, on == "auto", export)
     except JobError as problem:
         report.complain(str(problem))
         return 2
     message = f"{len(roots):,} folders, {done.files:,} files: {done.computed:,} functions encoded on {done.where}"
     report.outcome(True, f"{message}, {done.known:,} known ({done.seconds:.1f} s)", as_json=arguments.json)
     if arguments.export:
-        _export(settings, Path(arguments.export), as_json=arguments.json)
+        _exported(done.exported_to, done.exported, as_json=arguments.json)
     return 0
 
 
@@ -125,7 +126,15 @@ def run_vectors(arguments: argparse.Namespace) -> int:
     """Write the vectors of the encoder in the settings to a file that others can import, or take such a file."""
     settings = settings_for()
     if arguments.action == "export":
-        _export(settings, Path(arguments.place), as_json=arguments.json)
+        with _space(settings) as space:
+            try:
+                path, count = exchange.export(
+                    space.vectors, space.name, space.encoder.dimensions, Path(arguments.place)
+                )
+            except OSError as problem:
+                report.complain(f"{problem.filename or arguments.place} cannot be written: {problem.strerror}.")
+                return 2
+        _exported(str(path), count, as_json=arguments.json)
         return 0
     with _space(settings) as space:
         place = Path(arguments.place)
@@ -139,9 +148,7 @@ def run_vectors(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _export(settings: Settings, folder: Path, as_json: bool) -> None:
-    with _space(settings) as space:
-        path, count = exchange.export(space.vectors, space.name, space.encoder.dimensions, folder)
+def _exported(path: str, count: int, as_json: bool) -> None:
     report.outcome(True, f"{count:,} vectors were written to {path}", as_json=as_json)
 
 

@@ -124,6 +124,8 @@ def _similar(arguments: argparse.Namespace) -> int:
         wanted = _filter(arguments, Filter(scope=scope))
         language = next(iter(sorted(wanted.languages)), "") if len(wanted.languages) == 1 else ""
         asked = Similar(text=sys.stdin.read(), language=language)
+        if not asked.text.strip():
+            raise CommandError("there is nothing to compare: the snippet on standard input is empty")
     else:
         place = _PLACE.fullmatch(arguments.place)
         if place is None or int(place[2]) < 1:
@@ -151,7 +153,7 @@ def _similar(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    root, _ = _workspace(arguments.folder)
+    root, _ = _workspace(arguments.folder, is_read=False)
     home = home_of(data_dir(), root)
     if not (home / "index.db").exists():
         raise CommandError(f"{root} is not indexed yet; run: sextant index {root}")
@@ -160,7 +162,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    root, _ = _workspace(arguments.folder)
+    root, _ = _workspace(arguments.folder, is_read=False)
     return report.checks(doctor.examine(root, data_dir()), as_json=arguments.json)
 
 
@@ -243,11 +245,13 @@ def _existing_folder(folder: str) -> str:
     return path
 
 
-def _workspace(chosen: str | None, near: Path | None = None) -> tuple[str, tuple[str, str] | None]:
+def _workspace(
+    chosen: str | None, near: Path | None = None, is_read: bool = True
+) -> tuple[str, tuple[str, str] | None]:
     """Return the folder whose index is asked, and the part of it that was chosen.
 
     That is the nearest folder around with an index; without one the chosen folder, else the git repository around,
-    else the current folder.
+    else the current folder. `is_read`: its files will be read, which nobody wants of a whole home folder.
     """
     here = Path(_existing_folder(chosen)) if chosen is not None else Path(os.path.realpath(near or "."))
     around = (here, *here.parents)
@@ -256,7 +260,10 @@ def _workspace(chosen: str | None, near: Path | None = None) -> tuple[str, tuple
         root = indexed or str(here)
         return root, (root, here.relative_to(root).as_posix()) if root != str(here) else None
     repository = next((str(folder) for folder in around if (folder / ".git").exists()), None)
-    return indexed or repository or str(Path.cwd().resolve()), None
+    current = Path.cwd().resolve()
+    if is_read and not indexed and not repository and Path.home().resolve().is_relative_to(current):
+        raise CommandError(f"{current} is no project; go to one, or name a folder with -C")
+    return indexed or repository or str(current), None
 
 
 def _has_index(folder: Path) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from server.globs import parse as parse_glob
 _T = TypeVar("_T")
 _ADDRESS = re.compile(r"(?:ray://)?(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
 
+_LARGEST_FILE = 1_000_000
+"""Bytes of a file of settings; no real one has a hundredth of it."""
 LEAST_WORKER_MEGABYTES = 200
 """A parsing process with less could not do its work: it takes 60 to begin with."""
 
@@ -183,7 +186,7 @@ def remembered(text: str | None) -> dict[str, Any]:
     """Return what an index remembers as JSON; nothing where that is damaged."""
     try:
         raw = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return raw if isinstance(raw, dict) else {}
 
@@ -210,9 +213,14 @@ def user_settings() -> tuple[Settings, list[str]]:
         else Path(platformdirs.user_config_dir("sextant", appauthor=False)) / "settings.json"
     )
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
+            return Settings(), [f"{path} cannot be read: it is no file, or larger than {_LARGEST_FILE // 1_000} kB"]
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return Settings(), [f"there is no file {path}"] if chosen else []
+    except RecursionError:
+        return Settings(), [f"{path} cannot be read: it is nested too deeply"]
     except (OSError, ValueError) as problem:
         return Settings(), [f"{path} cannot be read: {problem}"]
     if not isinstance(raw, dict):

@@ -18,7 +18,7 @@ from server.config import Settings
 from server.folder import Folder
 from server.index.crew import Apart
 from server.index.ignore import IgnoreRules, is_rule_file
-from server.index.store import is_environment
+from server.index.store import NONSENSE, is_environment
 from server.index.watch import Watch
 from server.process import release_memory, resident_bytes
 from server.snapshot import Snapshot, locate
@@ -260,6 +260,8 @@ class Engine:
         except BaseException as end:
             self._work.pop(root, None)
             if not isinstance(end, StopIteration):
+                if isinstance(end, NONSENSE):
+                    self._degrade(root, end)  # a scan that ended in the middle must not look like one that goes on
                 raise
             if root in self._again:
                 self._scan(self._folders[root])
@@ -309,14 +311,24 @@ class Engine:
             pass
         except (OSError, sqlite3.Error) as problem:
             _log.warning("index: %s", problem)
-            for root, folder in list(self._folders.items()):
-                try:
-                    folder.degrade(f"{problem}; answers come from what is indexed already")
-                except (OSError, ValueError, sqlite3.Error):
-                    self._begin_anew(root)
-            self._dirty = True
+            for root in list(self._folders):
+                self._degrade(root, problem)
         except Exception:
             _log.exception("index: unexpected failure")
+
+    def _degrade(self, root: str, problem: Exception) -> None:
+        """Go on with what a folder's index still says, or else with a new one, or else without the folder."""
+        self._dirty = True
+        try:
+            message = f"{problem or type(problem).__name__}; answers come from what is indexed already"
+            self._folders[root].degrade(message, is_damage=not is_environment(problem))
+        except (OSError, *NONSENSE, sqlite3.Error):
+            try:
+                self._begin_anew(root)
+            except (OSError, *NONSENSE, sqlite3.Error) as worse:
+                _log.warning("%s: the index can neither be read nor made anew: %s", root, worse)
+                self._remove_folder(root)
+                self._failed[root] = FolderStatus(root, "degraded", 0, 0, 0, {}, {}, str(worse))
 
     def _add_folder(self, root: str) -> None:
         if root in self._folders:
@@ -330,9 +342,9 @@ class Engine:
             self._dirty = True
             return
         try:
-            folder = Folder(root, self._data_dir, self._spaces.first(), self._settings, self._apart)
+            folder = Folder.open(root, self._data_dir, self._spaces.first(), self._settings, self._apart)
             self._spaces.welcome(folder)
-        except (OSError, sqlite3.Error) as problem:
+        except (OSError, sqlite3.Error, *NONSENSE) as problem:
             _log.warning("cannot open the index of a folder: %s", problem)
             message = f"the index folder {self._data_dir} cannot be used: {problem}; set SEXTANT_DATA_DIR to another"
             self._failed[root] = FolderStatus(root, "degraded", 0, 0, 0, {}, {}, message)

@@ -21,7 +21,7 @@ from server.index.ingest import Ingested, ingest_buffer
 from server.index.languages import LANGUAGES, language_of
 from server.index.layers import Folded, FolderLayers, Layer
 from server.index.spaces import Second, Space
-from server.index.store import is_environment, peek
+from server.index.store import NONSENSE, discard, is_environment, peek
 from server.types import CancelToken, FileStamp, FolderStatus, State
 
 _log = logging.getLogger(__name__)
@@ -69,8 +69,24 @@ class Folder:
         self._unwritten: str | None = None
         """Why the disk lacks what is known here."""
         self._space = space.name
-        self._remember(settings)
+        try:
+            self._remember(settings)
+        except BaseException:
+            self.close()
+            raise
         self._counts = self._layers.counts()
+
+    @classmethod
+    def open(cls, root: str, data_dir: Path, space: Space, settings: Settings, apart: Apart) -> Folder:
+        """Open a folder, and begin its index anew where that makes no sense; OSError and sqlite3.Error otherwise."""
+        try:
+            return cls(root, data_dir, space, settings, apart)
+        except (*NONSENSE, sqlite3.DatabaseError) as problem:
+            if is_environment(problem):
+                raise
+            _log.warning("%s: the index is damaged (%s) and is made anew", root, problem)
+            discard(home_of(data_dir, root))
+            return cls(root, data_dir, space, settings, apart)
 
     def configure(self, settings: Settings) -> bool:
         """Obey other settings from the next scan on; tell whether one is due."""
@@ -144,11 +160,13 @@ class Folder:
         self._layers.refresh()
         self.is_changed = True
 
-    def degrade(self, message: str) -> None:
-        """Note a failure of the environment; the next scan that succeeds clears it."""
+    def degrade(self, message: str, is_damage: bool = False) -> None:
+        """Note a failure; the next scan that succeeds clears it. `is_damage`: a database may be what is damaged."""
         self._failure = message
         self._pending = 0
         self.is_scanning = False
+        if is_damage and not self._layers.store.is_sound():
+            self.discard()
         self._layers.rewind()
 
     def status(self) -> FolderStatus:

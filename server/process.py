@@ -21,6 +21,8 @@ Result = TypeVar("Result")
 
 _M_ARENA_MAX = -8
 """The number of this parameter in malloc.h."""
+_PR_SET_PDEATHSIG = 1
+"""The number of this option in sys/prctl.h: the signal that comes with the end of the thread that started us."""
 SPAWN = multiprocessing.get_context("spawn")
 """Not fork: the server has threads, and Windows and macOS have nothing else."""
 
@@ -103,6 +105,10 @@ def begin_worker(most_bytes: int = 0) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, hard))
     if hasattr(os, "nice"):
         os.nice(5)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            # A thread alone would wait for the end of what holds the interpreter.
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = multiprocessing.parent_process()
     if parent is not None:
         sentinel = parent.sentinel

@@ -45,11 +45,18 @@ def reindex(engine: Engine, settings: Settings, data_dir: Path, request: Request
 
 
 def compute(
-    roots: Iterable[str], on: str, settings: Settings, data_dir: Path, course: Course, may_fail: bool = False
+    roots: Iterable[str],
+    on: str,
+    settings: Settings,
+    data_dir: Path,
+    course: Course,
+    may_fail: bool = False,
+    export: str = "",
 ) -> Done:
     """Fill the store of the encoder in the settings; raises JobError and Cancelled.
 
-    `may_fail`: a cluster that cannot be used is no failure, since nobody asked for just this one.
+    `may_fail`: a cluster that cannot be used is no failure, since nobody asked for just this one. `export`: a folder
+    into which the vectors of these folders are written.
     """
     job = Fill(
         roots=list(roots),
@@ -61,6 +68,7 @@ def compute(
         exclude=settings.exclude,
         workers=settings.workers,
         processors=settings.cluster_processors,
+        export=export,
     )
     try:
         try:
@@ -71,7 +79,7 @@ def compute(
             if not may_fail or on == "inline":
                 raise
             course.warn(f"{problem}; the work is done on this machine")
-            done = compute(roots, "inline", settings, data_dir, course)
+            done = compute(roots, "inline", settings, data_dir, course, export=export)
     except client.JobFailed as problem:
         raise JobError(f"{problem}.") from problem
     course.token.check()

@@ -171,7 +171,8 @@ def hits(result: SearchResult) -> None:
         )  # fmt: skip
         line = _plain(hit.detail or hit.signature)
         if line:
-            console.print(Text(f"           {textwrap.shorten(line, _LONGEST_LINE, placeholder=' …')}", "dim"))
+            shown = textwrap.shorten(line, _LONGEST_LINE, placeholder=" …", break_on_hyphens=False)
+            console.print(Text(f"           {shown}", "dim"))
         if hit.why:
             terms = ", ".join(f"{term.term} {term.weight:.2f}" for term in hit.why.terms[:8] if term.weight > 0.005)
             console.print(Text(f"           meaning {hit.why.dense:.2f}, words {hit.why.lexical:.2f}: {terms}", "dim"))

@@ -66,7 +66,7 @@ class Snapshot:
             why = ("the query has only filters; say what the code does as well",) if query.text.strip() else ()
             return replace(self._nothing_found(), notices=why)
         if not self.layers:
-            return replace(self._nothing_found(), notices=question.notices)
+            return self._noted(self._nothing_found(), question.filter, question.notices)
         token.check()
         found = self._found(query, question, token, by_words)
         return self._noted(found, question.filter, question.notices)

@@ -11,12 +11,13 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from server.cluster import protocol, reaper, tasks
-from server.cluster.driver import ClusterError, ClusterLost, Connection
+from server.cluster.contact import ClusterError, ClusterLost
+from server.cluster.driver import Connection
 from server.cluster.fill import Compute, Inline, fill
 from server.cluster.protocol import (
     Cancel,
@@ -35,6 +36,7 @@ from server.cluster.protocol import (
     Writer,
 )
 from server.config import Settings
+from server.index import exchange
 from server.index.vectors import VectorStore
 from server.model import choice
 from server.model.choice import TRANSFORMER
@@ -129,9 +131,12 @@ class Child:
             self._out.send(Failed(str(problem), number))
         except ClusterLost as problem:
             self._out.send(Lost(str(problem)))
-        except (OSError, sqlite3.Error) as problem:
-            if isinstance(problem, BrokenPipeError):
-                raise
+        except BrokenPipeError:
+            raise
+        except OSError as problem:
+            place = f"{problem.filename} cannot be used: " if problem.filename else ""
+            self._out.send(Failed(f"{place}{problem.strerror or problem}", number))
+        except sqlite3.Error as problem:
             self._out.send(Failed(f"{problem}", number))
         finally:
             self._forgotten.discard(number)
@@ -158,13 +163,17 @@ class Child:
             raise ModelError("no encoder is open")
         started = time.monotonic()
         is_transformer = self._name.startswith(TRANSFORMER)
-        store = VectorStore(
-            Path(job.data_dir, "vectors"), space_name(encoder.fingerprint, job.strips), encoder.dimensions
-        )
+        name = space_name(encoder.fingerprint, job.strips)
+        store = VectorStore(Path(job.data_dir, "vectors"), name, encoder.dimensions)
+        seen: set[bytes] | None = set() if job.export else None
         try:
             with self._compute(job, encoder) as compute:
                 size = _BATCH_TRANSFORMER if is_transformer else _BATCH
-                self._out.send(fill(job, store, compute, size, self._out.send, self._token))
+                done = fill(job, store, compute, size, self._out.send, self._token, seen)
+            if seen is not None:
+                path, count = exchange.export(store, name, encoder.dimensions, Path(job.export), seen)
+                done = replace(done, exported=count, exported_to=str(path))
+            self._out.send(done)
         except Cancelled:
             self._out.send(Done(0, 0, 0, round(time.monotonic() - started, 3), job.on, cancelled=True))
         finally:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import shutil
-import socket
 import sys
 import threading
 import time
@@ -15,22 +13,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from server import config
 from server.cluster import tasks
+from server.cluster.contact import (
+    ClusterError,
+    ClusterLost,
+    address_of,
+    explained,
+    first_line,
+    is_on_loopback,
+    probe,
+    watched,
+)
 from server.cluster.fill import Batch
 from server.cluster.protocol import Failed, Fill, Lost, Progress
 from server.model.encoder import ModelError
 from server.process import install_command
-from server.types import CancelToken, Encoder
+from server.types import CancelToken
 
-_PROBE_SECONDS = 3.0
-"""For a TCP connection: Ray itself would try a dead address for two minutes."""
-_CONNECT_SECONDS = 45.0
-"""For Ray's own greeting once something listens."""
-_FRAME_BYTES, _SETTINGS = 9, 4
-"""The head of an HTTP/2 frame, and the kind of the first one."""
-_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0])
-"""How HTTP/2 begins, which Ray's servers speak (gRPC); a head that hangs accepts connections, but does not answer."""
 _COMPLAINTS = 3
 """Ray tries to greet about once a second; a cluster answers the first time."""
 _NODES_SECONDS = 30.0
@@ -51,17 +50,6 @@ _AHEAD = 2
 """Batches in flight for each processor: one in work, one on its way."""
 _STORE_BYTES = 200_000_000
 """Shared memory of a local cluster beside the model; batches and results are small."""
-
-_loaded: dict[str, Encoder] = {}
-"""In a worker: the encoder it has loaded."""
-
-
-class ClusterError(Exception):
-    """Says why a cluster cannot be used, and what to do about it."""
-
-
-class ClusterLost(Exception):
-    """Says that a cluster went away in the middle of a job."""
 
 
 class Connection:
@@ -103,7 +91,7 @@ class Connection:
         if not self._is_local:
             self._check_nodes(ray, token)
         gpus = 1 if self._is_transformer and ray.cluster_resources().get("GPU", 0) >= 1 else 0
-        self._task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=_TRIES)(_work)
+        self._task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=_TRIES)(tasks.work)
         self._weights = [ray.put(weights)]
         self._fingerprint = weights.fingerprint
         if gpus:
@@ -160,7 +148,7 @@ class Connection:
             OPENBLAS_NUM_THREADS="1",
             PYTHONPATH=os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH")))),
         )
-        if self._is_local or _is_on_loopback(*address_of(self._job.on)):
+        if self._is_local or is_on_loopback(*address_of(self._job.on)):
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # listen on the loopback interface only
         if self._is_local:
             token = Path(self._job.scratch, "token")
@@ -185,13 +173,13 @@ class Connection:
                 _node_ip_address="127.0.0.1",
             )
         except Exception as error:  # whatever Ray raises, it does not start
-            raise ClusterError(f"Ray does not start on this machine: {_first_line(error)}") from error
+            raise ClusterError(f"Ray does not start on this machine: {first_line(error)}") from error
         self._head = address_of(context.address_info["gcs_address"])
 
     def _connect(self, ray: Any) -> None:
         """Connect to a cluster; what Ray would only say on stderr, and after 20 s, is read there."""
         for attempt in range(2):
-            with _watched(self._refused):
+            with watched(self._refused):
                 try:
                     ray.init(
                         address=self._job.on,
@@ -205,9 +193,9 @@ class Connection:
                 except ConnectionAbortedError as error:
                     # A head forks for each driver, and that process at times does not come up (Ray 2.60).
                     if attempt:
-                        raise ClusterError(_explained(error, self._job.on)) from error
+                        raise ClusterError(explained(error, self._job.on)) from error
                 except Exception as error:
-                    raise ClusterError(_explained(error, self._job.on)) from error
+                    raise ClusterError(explained(error, self._job.on)) from error
                 else:
                     return
 
@@ -231,7 +219,7 @@ class Connection:
             source,
             target,
             dirs_exist_ok=True,
-            ignore=shutil.ignore_patterns("base", "lsp", "queries", "__pycache__", "*.md"),
+            ignore=shutil.ignore_patterns("base", "lsp", "queries", "corpus.json", "__pycache__", "*.md"),
         )
         return target
 
@@ -276,9 +264,9 @@ class Connection:
                 try:
                     self._check_versions(ray.get(ref, timeout=_NODES_SECONDS), needed, address)
                 except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
-                    raise ClusterError(f"the node {address} cannot run Sextant: {_first_line(error)}") from error
+                    raise ClusterError(f"the node {address} cannot run Sextant: {first_line(error)}") from error
                 except (ray.exceptions.RayError, OSError) as error:
-                    trouble = f"the node {address} cannot run Sextant: {_first_line(error)}"
+                    trouble = f"the node {address} cannot run Sextant: {first_line(error)}"
                     time.sleep(_GLANCE)
                 else:
                     answered.add(name)
@@ -312,11 +300,11 @@ class Connection:
             return packed
         except ray.exceptions.RayTaskError as error:
             cause = error.cause if isinstance(error.cause, ModelError) else None
-            raise ClusterError(str(cause) if cause else f"a worker failed: {_first_line(error)}") from error
+            raise ClusterError(str(cause) if cause else f"a worker failed: {first_line(error)}") from error
         except (ray.exceptions.RayError, OSError) as error:
             self._check_alive(ray)
             if tries == _TRIES:
-                raise ClusterLost(f"a batch was lost {tries} times, at last: {_first_line(error)}") from error
+                raise ClusterLost(f"a batch was lost {tries} times, at last: {first_line(error)}") from error
         with self._translated(ray):
             self._submit(batch, tries + 1)
         return None
@@ -340,7 +328,7 @@ class Connection:
         try:
             yield
         except (ray.exceptions.RayError, OSError) as error:
-            raise ClusterLost(f"{self.where} is gone ({_first_line(error)})") from error
+            raise ClusterLost(f"{self.where} is gone ({first_line(error)})") from error
 
     def _watch(self) -> None:
         """Note when the head is gone; if nothing came of that, leave before Ray's core ends the process."""
@@ -361,114 +349,9 @@ class Connection:
         self._send(Progress(0, 0, 0, 0, message))
 
 
-def _work(weights: Sequence[Any], fingerprint: str, packed: bytes) -> bytes:
-    """Encode a batch, in a worker; the model comes once a worker from the object store."""
-    encoder = _loaded.get(fingerprint)
-    if encoder is None:
-        _loaded.clear()
-        encoder = _loaded[fingerprint] = tasks.load(_ray().get(weights[0]))
-    return tasks.encode(encoder, packed)
-
-
-def address_of(text: str) -> tuple[str, int]:
-    """Return host and port of an address; raises ClusterError."""
-    found = config.address(text)
-    if found is None:
-        raise ClusterError(f"{text!r} is no address of a cluster; write host:port or ray://host:port")
-    return found
-
-
-def probe(host: str, port: int) -> None:
-    """Raise ClusterError unless somebody there greets as Ray's servers do, within a few seconds."""
-    try:
-        with socket.create_connection((host, port), _PROBE_SECONDS) as one:
-            if os.environ.get("RAY_USE_TLS", "0") != "0":
-                return  # what listens there would have to be greeted with a certificate
-            one.settimeout(_PROBE_SECONDS)
-            one.sendall(_GREETING)
-            answer = one.recv(_FRAME_BYTES, socket.MSG_WAITALL)
-    except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
-        raise ClusterError(f"nothing answers at {host}:{port} ({reason}); is the cluster up?") from error
-    if len(answer) < _FRAME_BYTES or answer[3] != _SETTINGS:
-        raise ClusterError(f"what answers at {host}:{port} is no Ray cluster; is the port right?")
-
-
-def _is_on_loopback(host: str, port: int) -> bool:
-    """Tell whether a cluster is to be found on the loopback interface alone; Ray replaces that by the real one."""
-    if host not in ("127.0.0.1", "localhost", "::1"):
-        return False
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, contextlib.suppress(OSError):
-        one.connect(("192.0.2.1", 9))  # sends nothing; tells which address we would have
-        own = one.getsockname()[0]
-        try:
-            probe(own, port)
-        except ClusterError:
-            return True
-        return False
-    return True
-
-
 def _ray() -> Any:
     try:
         import ray  # noqa: PLC0415
     except ImportError as error:
         raise ClusterError(f"a cluster needs Ray; install it with: {install_command('cluster')}") from error
     return ray
-
-
-@contextlib.contextmanager
-def _watched(refused: Callable[[str], None]) -> Iterator[None]:
-    """Call `refused` with each line that reaches fd 2 during the block, and with "" when it takes too long."""
-    reader, writer = os.pipe()
-    real = os.dup(2)
-    os.dup2(writer, 2)
-    os.close(writer)
-    timer = threading.Timer(_CONNECT_SECONDS, refused, [""])
-    timer.daemon = True
-    timer.start()
-
-    def forward() -> None:
-        with os.fdopen(reader, "rb") as lines, os.fdopen(real, "wb", buffering=0, closefd=False) as log:
-            for line in lines:
-                log.write(line)
-                refused(line.decode("utf-8", "replace"))
-
-    thread = threading.Thread(target=forward, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        os.dup2(real, 2)  # closes the pipe, so that the thread ends
-        thread.join(1.0)
-        os.close(real)
-
-
-def _explained(error: Exception, address: str) -> str:
-    """Return why a connection failed, with what to install where versions differ."""
-    text = str(error)
-    ray = re.findall(r"Ray: ([\w.]+)", text)
-    python = re.findall(r"Python: ([\d.]+)", text)
-    if len(ray) == 2 and len(python) == 2:
-        if python[0] == python[1]:
-            advice = f"install here: pip install ray=={ray[0]}"
-        else:
-            advice = f"install Sextant under Python {python[0]}, with: pip install ray=={ray[0]}"
-        return (
-            f"the cluster at {address} runs Python {python[0]} with Ray {ray[0]}, this is Python {python[1]} with Ray "
-            f"{ray[1]}; {advice}"
-        )
-    if "connection timeout" in text:
-        return f"{address} does not answer; is it the port of Ray's client server, and is clusterTokenFile right?"
-    if "raylet" in text or "node" in text.lower():
-        return f"{_first_line(error)}; is this machine a node of that cluster? From outside use ray://host:10001"
-    return f"the cluster at {address} cannot be used: {_first_line(error)}"
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    has_trace = type(error).__name__ == "RayTaskError" or any(line.startswith("Traceback") for line in lines)
-    return (lines[-1] if has_trace else lines[0])[:300]

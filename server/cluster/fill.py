@@ -103,8 +103,9 @@ def fill(
     batch_size: int,
     report: Callable[[Progress], None],
     token: CancelToken,
+    seen: set[bytes] | None = None,
 ) -> Done:
-    """Compute what the store lacks and commit it batch by batch; raises Cancelled.
+    """Compute what the store lacks and commit it batch by batch; raises Cancelled. `seen` takes the keys of all files.
 
     A key never changes its vector (invariant 3), so files that are edited meanwhile cannot be overwritten.
     """
@@ -116,7 +117,7 @@ def fill(
         found.append((root, list(walk(root, IgnoreRules(root, settings.exclude), settings, token))))
     tally = _Tally(sum(len(files) for _, files in found), report)
     apart = Apart(settings)
-    batches = _batches(found, job, settings, store, batch_size, tally, apart, token)
+    batches = _batches(found, job, settings, store, batch_size, tally, apart, token, seen)
     try:
         for batch, packed in compute.run(batches, token):
             rows = np.frombuffer(packed, np.float16).reshape(len(batch.keys), -1)
@@ -138,6 +139,7 @@ def _batches(
     tally: _Tally,
     apart: Apart,
     token: CancelToken,
+    seen: set[bytes] | None,
 ) -> Generator[Batch, None, None]:
     """Yield batches of the passages whose vectors are neither stored nor on their way, equal ones once."""
     waiting: dict[bytes, Passage] = {}
@@ -150,6 +152,8 @@ def _batches(
                 if ingested.entry.columns is None:
                     continue
                 keys = ingested.entry.columns.key_list()
+                if seen is not None:
+                    seen.update(keys)
                 missing = tally.missing(store, keys)
                 for key, passage in zip(keys, ingested.passages, strict=True):
                     if key not in missing:

@@ -58,6 +58,8 @@ class Fill:
     workers: int = 0
     processors: int = 0
     """How many a local cluster gets; 0 chooses."""
+    export: str = ""
+    """A folder into which the vectors of all these files are written for others, at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,9 @@ class Done:
     seconds: float
     where: str
     cancelled: bool = False
+    exported: int = 0
+    exported_to: str = ""
+    """The file with so many vectors, where one was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

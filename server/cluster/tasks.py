@@ -1,4 +1,7 @@
-"""Tasks: what a worker runs; a pure function from texts to vectors, the same inline and on a cluster."""
+"""Tasks: what a worker runs; pure functions, the same inline and on a cluster.
+
+A node needs no more than what is imported here, so that is as little as can be: NEEDED says it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +27,9 @@ MARK = "SEXTANT_SCRATCH"
 """The variable by which every process of a job on this machine is known; its value is the job's scratch folder."""
 NEEDED = ("numpy", "safetensors")
 NEEDED_FOR_TRANSFORMERS = (*NEEDED, "torch", "sentence-transformers")
+
+_loaded: dict[str, Encoder] = {}
+"""In a worker: the encoder it has loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,17 @@ def encode(encoder: Encoder, packed: bytes) -> bytes:
     """Return the float16 rows of some passages as bytes."""
     rows = encoder.encode([Passage(*fields) for fields in json.loads(packed)])
     return rows.astype(np.float16).tobytes()
+
+
+def work(weights: Sequence[Any], fingerprint: str, packed: bytes) -> bytes:
+    """Encode a batch, in a worker of Ray's; the model comes once a worker from the object store."""
+    encoder = _loaded.get(fingerprint)
+    if encoder is None:
+        import ray  # noqa: PLC0415
+
+        _loaded.clear()
+        encoder = _loaded[fingerprint] = load(ray.get(weights[0]))
+    return encode(encoder, packed)
 
 
 def versions(names: Sequence[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,10 +60,10 @@ class Columns:
         """Return the keys as bytes."""
         return split_keys(self.keys)
 
-    def pack(self) -> bytes:
-        """Return the columns as bytes, widest numbers first so that each array is aligned."""
-        header = _HEADER.pack(len(self.kinds), len(self.hashes), len(self.text), 0)
-        return header + b"".join(getattr(self, field).tobytes() for field, _, _ in _LAYOUT)
+    def pack(self, owner: str) -> bytes:
+        """Return the columns of `owner` as bytes, widest numbers first so that each array is aligned."""
+        data = b"".join(getattr(self, field).tobytes() for field, _, _ in _LAYOUT)
+        return _HEADER.pack(len(self.kinds), len(self.hashes), len(self.text), _checksum(data, owner)) + data
 
 
 _LAYOUT: tuple[tuple[str, type[np.generic], tuple[int, int, int]], ...] = (
@@ -117,11 +118,13 @@ def from_units(units: Sequence[Unit], path: str, keys: Sequence[bytes], known: S
     )
 
 
-def unpack(data: bytes) -> Columns:
-    """Return the columns that `pack` made bytes of; raises ValueError for any other bytes."""
+def unpack(data: bytes, owner: str) -> Columns:
+    """Return the columns that `pack` made bytes of for this owner; raises ValueError for any other bytes."""
     if len(data) < _HEADER.size:
         raise ValueError("the columns of a file are cut short")
-    *sizes, _ = _HEADER.unpack_from(data)
+    *sizes, checksum = _HEADER.unpack_from(data)
+    if _checksum(memoryview(data)[_HEADER.size :], owner) != checksum:
+        raise ValueError("the columns of a file are damaged")
     arrays = {}
     offset = _HEADER.size
     for field, kind, per in _LAYOUT:
@@ -130,6 +133,10 @@ def unpack(data: bytes) -> Columns:
         offset += array.nbytes
         arrays[field] = array.reshape(-1, per[0]) if per[0] > 1 else array
     return Columns(**arrays)
+
+
+def _checksum(data: bytes | memoryview, owner: str) -> int:
+    return zlib.crc32(data, zlib.crc32(owner.encode("utf-8", "surrogatepass")))
 
 
 def name_hash(name: str) -> int:

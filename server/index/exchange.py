@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 
@@ -31,8 +32,13 @@ class ExchangeError(Exception):
     """Says why a file of vectors cannot be used."""
 
 
-def export(store: VectorStore, space: str, dimensions: int, folder: Path) -> tuple[Path, int]:
-    """Write all vectors of a store to a file of the space's name; it appears whole. Return it and their number."""
+def export(
+    store: VectorStore, space: str, dimensions: int, folder: Path, only: Collection[bytes] | None = None
+) -> tuple[Path, int]:
+    """Write the vectors of a store to a file of the space's name; it appears whole. Return it and their number.
+
+    `only`: the keys that are wanted, else all of them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{space}{ENDING}"
     beside = folder / f".{uuid.uuid4().hex[:12]}.tmp"
@@ -44,7 +50,7 @@ def export(store: VectorStore, space: str, dimensions: int, folder: Path) -> tup
                 digest.update(data)
                 file.write(data)
 
-            keys = store.keys()
+            keys = store.keys() if only is None else sorted(store.known(sorted(only)))
             header = {"space": space, "dimensions": dimensions, "count": len(keys)}
             write(_MAGIC + json.dumps(header).encode("ascii") + b"\n")
             for start in range(0, len(keys), _BATCH):
@@ -66,6 +72,8 @@ def import_(store: VectorStore, space: str, dimensions: int, path: Path) -> int:
     Nothing is taken from a file that is damaged, or of another encoder.
     """
     width = KEY_BYTES + 2 * dimensions
+    if not path.is_file():
+        raise ExchangeError(f"there is no file {path}; `sextant vectors export FOLDER` writes one")
     with path.open("rb") as file:
         count = _check(file, path, space, dimensions, width)
         added = 0

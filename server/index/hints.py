@@ -16,6 +16,8 @@ def unmet(layers: Sequence[Layer], wanted: Filter) -> tuple[str, ...]:
     def passes(part: Filter) -> bool:
         return any(mask_of(layer, part).any() for layer in layers)
 
+    if not passes(Filter()):
+        return ("no code is indexed here",)
     parts = replace(wanted, fields=frozenset())
     if parts == Filter() or passes(parts):
         return ()

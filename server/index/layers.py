@@ -20,7 +20,7 @@ from server.index.crew import Kit
 from server.index.ingest import Ingested
 from server.index.segment import Segment, build
 from server.index.spaces import Second, Space
-from server.index.store import Store, is_environment, reading
+from server.index.store import NONSENSE, Store, is_environment, reading
 from server.index.vectors import VectorStore
 from server.process import in_process
 from server.types import FileStamp, Passage
@@ -130,8 +130,12 @@ class FolderLayers:
         self._base = build((), space.vectors.rows)
         self._base_name: str | None = None
         self._sequence = 0
-        self.rewind()
-        self._tidy()
+        try:
+            self.rewind()
+            self._tidy()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the database."""
@@ -319,7 +323,7 @@ class FolderLayers:
         """Read the store again, and put above it what it lacks; a store that makes no sense is begun anew."""
         try:
             self._reload()
-        except (ValueError, sqlite3.DatabaseError) as problem:
+        except (*NONSENSE, sqlite3.DatabaseError) as problem:
             if is_environment(problem):
                 raise
             self.store.replace()

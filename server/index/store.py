@@ -16,7 +16,7 @@ from server.index.lexical import LEXICAL_VERSION
 from server.index.units import UNITS_VERSION
 from server.types import FileStamp
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """See FORMAT.md; an index of another version is rebuilt."""
 
 LOCK_FILE = "writer.lock"
@@ -25,6 +25,9 @@ USED_FILE = "used"
 """Its time tells when an index was last opened."""
 _GENERATION = "generation:"
 """Before the fingerprint of the encoder whose vectors a generation holds."""
+
+NONSENSE = (ValueError, TypeError, LookupError, ArithmeticError)
+"""What is raised where a database holds other values than were written."""
 
 _REPLACE = (
     "INSERT OR REPLACE INTO files(path, size, mtime_ns, inode, language, reason, units, columns, sequence)"
@@ -107,7 +110,7 @@ class Store:
     def _open_or_replace(self) -> sqlite3.Connection:
         try:
             return self._open()
-        except (sqlite3.DatabaseError, ValueError) as problem:
+        except (sqlite3.DatabaseError, *NONSENSE) as problem:
             if is_environment(problem):
                 raise
             remove_database(self._path)
@@ -124,7 +127,7 @@ class Store:
                 except BaseException:
                     db.close()
                     raise
-            except (OSError, sqlite3.Error, ValueError):
+            except (OSError, sqlite3.Error, *NONSENSE):
                 continue
             self._db, self._inode = db, inode_of(self._path)
             self._version = self._data_version()
@@ -157,6 +160,13 @@ class Store:
         if self.is_writer:
             remove_database(self._path)
             self._db = self._open()
+
+    def is_sound(self) -> bool:
+        """Tell whether SQLite finds no damage; this reads the whole database."""
+        try:
+            return self._rows("PRAGMA quick_check(1)") == [("ok",)]
+        except sqlite3.Error as problem:
+            return is_environment(problem)
 
     def close(self) -> None:
         """Close the database; another process may write it now."""
@@ -218,7 +228,9 @@ class Store:
         for path, size, mtime, inode, language, reason, units in self._rows(
             "SELECT path, size, mtime_ns, inode, language, reason, units FROM files"
         ):
-            yield path, FileStamp(size, mtime, int(inode)), language, reason, units
+            if not (isinstance(path, str) and isinstance(language, str) and isinstance(units, int)):
+                raise ValueError("a row of the index makes no sense")
+            yield path, FileStamp(int(size), int(mtime), int(inode)), language, reason, units
 
     def paths(self) -> set[str]:
         """Return the path of each known file."""
@@ -272,7 +284,8 @@ def read_entries(db: sqlite3.Connection, after: int = 0) -> Iterator[FileEntry]:
     )
     for path, size, mtime, inode, language, columns, reason in files:
         stamp = FileStamp(size, mtime, int(inode))
-        yield FileEntry(path, stamp, language, unpack(columns) if columns is not None else None, reason)
+        units = unpack(columns, _owner(path, language)) if columns is not None else None
+        yield FileEntry(path, stamp, language, units, reason)
 
 
 def peek(folder: Path) -> dict[str, Any]:
@@ -328,6 +341,15 @@ def _connect_by_uri(path: Path, mode: str) -> sqlite3.Connection:
     return db
 
 
+def discard(folder: Path) -> None:
+    """Delete the database of a folder; OSError where another process writes it or it cannot be deleted."""
+    try:
+        with FileLock(folder / LOCK_FILE, thread_local=False).acquire(blocking=False):
+            remove_database(folder / "index.db")
+    except Timeout as problem:
+        raise OSError(f"{folder} is damaged, and another process writes it") from problem
+
+
 def inode_of(path: Path) -> int:
     """Return what tells a file from another that takes its name; 0 where there is none."""
     try:
@@ -359,8 +381,13 @@ def primary_code(problem: Exception) -> int:
     return next((code for word, code in words.items() if word in str(problem)), 1)
 
 
+def _owner(path: str, language: str) -> str:
+    """Return what the checksum of a file's units covers beside them: SQLite has none of its own."""
+    return f"{path}\0{language}"
+
+
 def _row(entry: FileEntry, sequence: int) -> tuple[object, ...]:
     size, mtime, inode = entry.stamp.size, entry.stamp.mtime_ns, entry.stamp.inode
-    columns = entry.columns.pack() if entry.columns is not None else None
+    columns = entry.columns.pack(_owner(entry.path, entry.language)) if entry.columns is not None else None
     # The inode as text: Windows has some that do not fit SQLite's signed 64 bits.
     return entry.path, size, mtime, str(inode), entry.language, entry.reason, len(entry), columns, sequence

@@ -1,6 +1,6 @@
 """Kill: end the server at random moments of its work; what is left answers like an index built from scratch.
 
-usage: python -m tests.bench.kill [--times N] [--seed N]
+usage: python -m tests.bench.kill [--times N] [--seed N] [--files N]
 
 A process indexes, edits, saves, deletes and compacts a generated workspace, and is killed (SIGKILL) at a random moment.
 The index it leaves is opened again, brought up to date, and compared with a fresh one, answer by answer; the next
@@ -23,14 +23,13 @@ from pathlib import Path
 
 from server.config import Settings
 from server.engine import Engine
-from server.index import layers
+from server.index import crew, layers
 from server.model import encoder
 from server.types import CancelToken, Query, SearchResult
 
 QUERIES = ("send an email", "parse a date", "retry with backoff", "close the connection", "work 7")
 VERBS = ("send", "parse", "retry", "close", "open", "read", "merge", "sort")
 NOUNS = ("email", "date", "backoff", "connection", "file", "index", "tree", "user")
-FILES = 600
 LONGEST = 3.0
 
 WORK = """
@@ -38,7 +37,7 @@ import random, sys
 from tests.bench.kill import work
 
 if __name__ == "__main__":
-    work(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    work(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
 """
 
 
@@ -50,14 +49,14 @@ def text(rng: random.Random) -> str:
     return "\n".join(parts)
 
 
-def change(root: Path, rng: random.Random) -> Path:
+def change(root: Path, rng: random.Random, files: int) -> Path:
     """Write, move or delete a file; return what to look at."""
-    path = root / f"part{rng.randrange(8)}" / f"f{rng.randrange(FILES)}.py"
+    path = root / f"part{rng.randrange(8)}" / f"f{rng.randrange(files)}.py"
     kind = rng.random()
     if kind < 0.2:
         path.unlink(missing_ok=True)
     elif kind < 0.3 and path.exists():
-        path.replace(path.with_name(f"f{rng.randrange(FILES)}.py"))
+        path.replace(path.with_name(f"f{rng.randrange(files)}.py"))
         return path.parent
     else:
         path.parent.mkdir(exist_ok=True)
@@ -65,17 +64,19 @@ def change(root: Path, rng: random.Random) -> Path:
     return path
 
 
-def work(root: str, data: str, seed: int) -> None:
+def work(root: str, data: str, seed: int, files: int) -> None:
     """Change and index a workspace until somebody ends this process."""
     rng = random.Random(seed)
     layers.COMPACT_MIN_UNITS, layers.FOLD_BESIDE = 50, 500
+    if rng.random() < 0.3:
+        crew.POOL_MIN_FILES = 50
     engine = Engine(Settings(workers=2), encoder.load(), Path(data))
     engine.add_folder(root)
     engine.start()
     sys.stdout.write("begun\n")
     sys.stdout.flush()
     while True:
-        path = change(Path(root), rng)
+        path = change(Path(root), rng, files)
         engine.touch([str(path)])
         if rng.random() < 0.3:
             engine.set_buffer(str(path), "python", text(rng))
@@ -105,18 +106,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--files", type=int, default=600)
     options = parser.parse_args()
     rng = random.Random(options.seed)
     home = Path(tempfile.mkdtemp(prefix="sextant-kill-")).resolve()
     root, data = home / "work", home / "data"
     root.mkdir()
-    for _ in range(FILES):
-        change(root, rng)
+    for _ in range(options.files):
+        change(root, rng, options.files)
     differing = 0
     for number in range(options.times):
         if rng.random() < 0.3:
             shutil.rmtree(data, ignore_errors=True)  # a first index, too
-        command = [sys.executable, "-c", WORK, str(root), str(data), str(rng.randrange(10**9))]
+        command = [sys.executable, "-c", WORK, str(root), str(data), str(rng.randrange(10**9)), str(options.files)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             if process.stdout is None or process.stdout.readline() != b"begun\n":
                 raise SystemExit("the process does not begin")

@@ -147,7 +147,7 @@ class RayCluster:
 
     def workers(self) -> set[int]:
         """The processes that run tasks."""
-        return {pid for name in self._parts for pid in self.pids(name) if title(pid).startswith("ray::_work")}
+        return {pid for name in self._parts for pid in self.pids(name) if title(pid).startswith("ray::work")}
 
     def kill(self, part: str) -> None:
         """Kill a part at once, as a machine that loses power."""

@@ -17,10 +17,10 @@ import pytest
 
 from server.cluster import client
 from server.cluster.protocol import Done, Failed, Fill, Progress
-from server.cluster.tasks import MARK
 from server.model import encoder
 from server.types import CancelToken
 from tests.e2e.conftest import Start
+from tests.e2e.leftovers import OWNERS, leftovers
 from tests.e2e.raw import RawClient, wait_until
 from tests.e2e.ray_cluster import Network, RayCluster, free_port, title
 from tests.e2e.test_jobs import finished
@@ -69,49 +69,8 @@ def cluster() -> Iterator[RayCluster]:
 def leaves_nothing() -> Iterator[None]:
     """No test may leave a process or a folder of a job behind."""
     yield
-    wait_until(lambda: not ours(), 15, ours)
+    wait_until(lambda: not leftovers(), 15, leftovers)
     assert not list(Path("/tmp").glob(f"sx-*/{os.getpid()}"))
-
-
-def ours() -> list[str]:
-    """The processes of jobs of this test run, and the folders of those, with what lies in them."""
-    folders = [
-        f"{folder}: {sorted(str(path.relative_to(folder)) for path in folder.rglob('*'))[:20]} {last_words(folder)}"
-        for folder in Path("/tmp").glob("sx-*")
-        if is_of_this_run(folder)
-    ]
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                environment = (entry / "environ").read_bytes()
-            except OSError:
-                continue
-            if f"{MARK}=/tmp/sx-".encode() in environment and RUN.encode() in environment:
-                found.append(f"{entry.name} {title(int(entry.name))}")
-    return folders + found
-
-
-RUN = f"SEXTANT_TEST_RUN={os.getpid()}"
-os.environ["SEXTANT_TEST_RUN"] = str(os.getpid())
-
-
-def is_of_this_run(folder: Path) -> bool:
-    try:
-        return (folder / "owner").read_text() in {str(os.getpid()), *SERVERS}
-    except OSError:
-        return False
-
-
-def last_words(folder: Path) -> str:
-    try:
-        return (folder / "driver.log").read_text("utf-8", "replace")[-1_000:]
-    except OSError:
-        return ""
-
-
-SERVERS: set[str] = set()
-"""Servers that these tests started."""
 
 
 @dataclass
@@ -247,7 +206,7 @@ def test_a_process_without_a_parent_leaves_nothing(code: Path, tmp_path: Path, o
     assert child._process.stdout is not None
     child._process.stdout.close()
     child._process.wait(30)
-    assert not scratch.exists(), ours()
+    assert not scratch.exists(), leftovers()
 
 
 @pytest.mark.parametrize("moment", ["beginning", "connecting", "midway"])
@@ -273,7 +232,7 @@ def test_a_cancel_ends_everything_soon_and_keeps_what_is_done(
         threading.Timer(0.2, cancel).start()
     done = client.run("base", job, report, pytest.fail, token)
     assert done.cancelled
-    assert ours() == []
+    assert leftovers() == []
     assert time.monotonic() - cancelled_at[0] < 3 * slowness()
     if on == "remote":
         wait_until(lambda: not cluster.workers(), 10, cluster.workers)
@@ -345,7 +304,7 @@ def test_a_killed_server_takes_its_job_along_and_goes_on_later(
 
     def begin() -> tuple[RawClient, str]:
         server = start()
-        SERVERS.add(str(server.process.pid))
+        OWNERS.add(str(server.process.pid))
         server.initialize(initializationOptions=options, capabilities={"window": {"workDoneProgress": True}})
         return server, code.as_uri()
 
@@ -361,7 +320,7 @@ def test_a_killed_server_takes_its_job_along_and_goes_on_later(
     wait_until(lambda: vectors.exists() and 0 < count(vectors) < len(expected))
     server.process.kill()
     server.process.wait()
-    wait_until(lambda: not ours(), 15, ours)
+    wait_until(lambda: not leftovers(), 15, leftovers)
     wait_until(lambda: not cluster.workers(), 15, cluster.workers)
 
     server, uri = begin()

@@ -133,6 +133,7 @@ def test_a_changed_file_is_found_at_once_and_a_deleted_one_is_gone(root: Path) -
         (("similar", "src/mail.py"), "FILE:LINE"),
         (("similar", "src/mail.py:99"), "no line 99"),
         (("similar", "src/none.py:1"), "src/none.py"),
+        (("similar", "-"), "nothing to compare"),
         (("status",), "sextant index"),
     ],
 )
@@ -155,6 +156,19 @@ def test_a_folder_inside_an_index_is_a_part_of_it(root: Path) -> None:
     found = hits(root, "search", "send an email", "-C", "tests")
     assert {hit["path"] for hit in found} == {"tests/test_mail.py"}
     assert len(list((root.parent / "data" / "folders").iterdir())) == 1
+
+
+def test_nobody_indexes_a_home_folder_by_accident(root: Path) -> None:
+    home = {"HOME": str(root), "USERPROFILE": str(root)}
+    for folder in (root, root.parent):
+        assert "-C" in sextant(root, "search", "x", code=2, cwd=folder, extra=home)[1]
+    assert not (root.parent / "data").exists()
+    assert "installation" in sextant(root, "doctor", extra=home)[0]
+    assert "deliver" in sextant(root, "search", "send an email", "-C", ".", extra=home)[0]
+
+
+def test_without_a_command_there_is_help(root: Path) -> None:
+    assert "find code by what it does" in sextant(root, code=2)[0]
 
 
 def test_the_part_that_is_asked_is_named(root: Path) -> None:
@@ -183,6 +197,11 @@ def test_an_encoder_that_does_not_load_leaves_the_base_encoder(root: Path) -> No
     assert "deliver" in shown
     assert "/nowhere" in complaint and "base encoder answers" in complaint
     assert "/nowhere" in sextant(root, "reindex", code=2, extra=extra)[1]
+
+
+def test_a_folder_without_code_is_said_so(root: Path) -> None:
+    (root / "empty").mkdir()
+    assert "no code is indexed here" in sextant(root, "search", "x", "-C", "empty")[0]
 
 
 def test_commands_count_the_same(root: Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from server.model import encoder
 from server.model.encoder import Weights
-from tests.e2e.conftest import Start
-from tests.e2e.raw import REPOSITORY, RawClient, wait_until
+from tests.e2e.conftest import Start, environment_of
+from tests.e2e.raw import REPOSITORY, RawClient, server_command, wait_until
 
 PROGRESS = {"window": {"workDoneProgress": True}}
 
@@ -97,6 +97,31 @@ def test_an_encoder_that_cannot_be_loaded_says_what_to_do(client: RawClient, wor
 
     wait_until(told)
     assert client.search("retry with backoff")
+
+
+def test_a_team_shares_the_vectors_of_its_repositories(workspace: Path, tmp_path: Path) -> None:
+    """What is exported is what the named folders have, and a clone that imports it has nothing to encode."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "one.py").write_text("def one_and_only():\n    return 1\n")
+
+    def run(home: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*server_command()[:-1], *arguments]
+        return subprocess.run(
+            command, env=environment_of(tmp_path / home), capture_output=True, text=True, check=False, timeout=60
+        )
+
+    shared = str(tmp_path / "shared")
+    assert run("team", "index", str(other)).returncode == 0
+    (tmp_path / "list").write_text(f"{workspace}\n")
+    exported = run("team", "index", "--on", "inline", "--list", str(tmp_path / "list"), "--export", shared).stdout
+    assert "7 functions encoded" in exported and "7 vectors were written" in exported, exported
+    assert "7 vectors that were not known" in run("clone", "vectors", "import", shared).stdout
+    assert (
+        "0 functions encoded on this machine, 7 known" in run("clone", "index", "--on", "inline", str(workspace)).stdout
+    )
+    missing = run("clone", "vectors", "import", str(tmp_path / "nowhere"))
+    assert missing.returncode == 2 and "there is no file" in missing.stderr and "Errno" not in missing.stderr
 
 
 def minilm() -> Path:

@@ -6,7 +6,10 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import environment_of
+from tests.e2e.leftovers import OWNERS, leftovers, running
 from tests.e2e.raw import Message, RawClient, server_command, wait_until
 from tests.house import write_house
 
@@ -80,3 +83,66 @@ def test_a_repository_model_is_trained_used_kept_and_rolled_back(tmp_path: Path)
     third.wait_ready()
     assert encoder(third) == base
     assert third.shutdown() == 0
+
+
+def training(client: RawClient) -> None:
+    """Wait until a model is being trained."""
+    client.wait(
+        lambda one: one.get("method") == "$/progress" and one["params"]["value"].get("message") == "training", TIMEOUT
+    )
+    client.received.clear()
+
+
+def models(home: Path) -> list[Path]:
+    return [path for path in (home / "data").rglob("model*") if "folders" in path.parts]
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
+def test_a_tune_that_is_cancelled_or_killed_changes_nothing(tmp_path: Path) -> None:
+    root, home = tmp_path / "house", tmp_path / "home"
+    root.mkdir()
+    home.mkdir()
+    write_house(root)
+    environment = environment_of(home)
+
+    def begin() -> RawClient:
+        client = RawClient(server_command(), environment, home / "server.log")
+        OWNERS.add(str(client.process.pid))
+        client.initialize(root, capabilities={"window": {"workDoneProgress": True}})
+        client.wait_ready()
+        return client
+
+    client = begin()
+    base = encoder(client)
+    job = client.result("sextant/tune", {})["jobId"]
+    training(client)
+    client.notify("window/workDoneProgress/cancel", {"token": f"sextant-job-{job}"})
+    outcome = finished(client, job)
+    assert not outcome["ok"] and "ancelled" in outcome["message"]
+    assert (leftovers(), models(home)) == ([], [])
+
+    client.result("sextant/tune", {})
+    training(client)
+    client.process.kill()
+    client.process.wait()
+    wait_until(lambda: not leftovers(), 20, leftovers)
+    assert models(home) == []
+
+    command = subprocess.Popen([*server_command()[:-1], "tune", str(root)], env=environment, stderr=subprocess.DEVNULL)
+    OWNERS.add(str(command.pid))
+    wait_until(lambda: any("/torch/" in maps(pid) for pid in running()))
+    command.kill()
+    command.wait()
+    wait_until(lambda: not leftovers(), 20, leftovers)
+    assert models(home) == []
+
+    client = begin()
+    assert encoder(client) == base
+    assert client.shutdown() == 0
+
+
+def maps(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return ""

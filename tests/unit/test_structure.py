@@ -53,7 +53,7 @@ ONLY_IN = {
         "server/model/tune.py",
     ),
     "watchdog": ("server/index/watch.py",),
-    "ray": ("server/cluster/driver.py",),
+    "ray": ("server/cluster/driver.py", "server/cluster/tasks.py"),
     "sentence_transformers": ("server/model/transformer.py",),
     "pickle": (),
 }

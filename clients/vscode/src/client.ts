@@ -22,11 +22,20 @@ export function connect(command: string, log: vscode.LogOutputChannel, runComman
     const jobs = new Map<lsp.ProgressToken, (params: WorkDone) => void>();
     // Nothing is looked up in the workspace just because the server was started there.
     const server = { command, args: ["serve"], options: { cwd: __dirname } };
-    const client = new Client("sextant", "Sextant", server, {
+    const client: Client = new Client("sextant", "Sextant", server, {
         documentSelector: [{ scheme: "file" }, { scheme: "untitled" }],
         outputChannel: log,
+        revealOutputChannelOn: lsp.RevealOutputChannelOn.Never,
         traceOutputChannel: traceChannel(log),
         initializationFailedHandler: () => false,
+        errorHandler: {
+            error: (error, message, count) => handler.error(error, message, count),
+            // What never ran as Sextant's server is not tried again; the user is told by ours, not by the library.
+            closed: async () => {
+                const { action } = await handler.closed();
+                return { action: client.initializeResult ? action : lsp.CloseAction.DoNotRestart, handled: true };
+            },
+        },
         middleware: {
             executeCommand: (name, args: unknown[], next): unknown => !runCommand(name, args) && next(name, args),
             handleWorkDoneProgress: (token, params, next) => {
@@ -43,6 +52,7 @@ export function connect(command: string, log: vscode.LogOutputChannel, runComman
             },
         },
     });
+    const handler = client.createDefaultErrorHandler();
     client.onNotification(protocol.JOB_FINISHED, (job) => {
         const show = job.ok ? vscode.window.showInformationMessage : vscode.window.showWarningMessage;
         void offer(show, `Sextant: ${job.message}`, job.ok ? {} : { "Show Log": "sextant.showLog" });

@@ -46,9 +46,6 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     }
     context.subscriptions.push(log);
     await started.restart();
-    if (started.phase === "missing") {
-        void started.ready();
-    }
 }
 
 export async function deactivate(): Promise<void> {

@@ -27,6 +27,10 @@ export class Search {
     private typing: NodeJS.Timeout | undefined;
     private previewing: NodeJS.Timeout | undefined;
     private found: { query: string; result: protocol.SearchResult } | undefined;
+    /** What the list answers. */
+    private listed = "";
+    /** Whether there is more to find than is shown. */
+    private isIncomplete = false;
 
     constructor(
         private readonly server: Server,
@@ -46,10 +50,10 @@ export class Search {
         pick.onDidTriggerButton(() => this.pin());
         pick.onDidTriggerItemButton(({ item }) => void this.accept(item, { viewColumn: vscode.ViewColumn.Beside }));
         pick.onDidHide(() => this.close());
-        // What was asked while files were missing is asked again once they are there.
+        // What was asked while files or the server were missing is asked again once they are there.
         server.onDidChange(() => {
-            if (this.found?.result.isIncomplete && server.health?.quiescent) {
-                void this.search(this.found.query);
+            if (this.isIncomplete && server.health?.quiescent) {
+                void this.search(pick.value);
             }
         });
     }
@@ -79,7 +83,6 @@ export class Search {
 
     private typed(value: string): void {
         this.stop();
-        this.found = undefined;
         this.typing = setTimeout(() => void this.search(value), value ? DEBOUNCE : 0);
     }
 
@@ -98,6 +101,7 @@ export class Search {
         };
         const failed = (error: unknown): void => {
             if (!token.isCancellationRequested) {
+                this.isIncomplete = true;
                 this.fill([entry("warning", messageOf(error))]);
             }
         };
@@ -108,8 +112,10 @@ export class Search {
 
     private present(query: string, result: protocol.SearchResult): void {
         const { completions } = result;
-        const isSame = this.found?.query === query;
+        const isSame = this.listed === query;
+        this.listed = query;
         this.found = completions ? undefined : { query, result };
+        this.isIncomplete = result.isIncomplete;
         if (completions) {
             const asked = query.trim() ? [] : this.memory.get<string[]>(HISTORY, []);
             const history = asked.map((label) => entry("history", label, { query: label }));
@@ -150,6 +156,9 @@ export class Search {
     }
 
     private async accept(item: Item | undefined, options: vscode.TextDocumentShowOptions = {}): Promise<void> {
+        if (this.listed !== this.pick.value) {
+            return; // typed faster than answered: the item belongs to other words
+        }
         if (item?.query !== undefined) {
             this.pick.value = item.query;
             this.typed(item.query);
@@ -158,19 +167,19 @@ export class Search {
             this.stop();
             const opening = this.preview.open(item.hit, options); // first, so that hiding leads nowhere
             this.pick.hide();
-            const problem = await opening.then(() => "", messageOf);
-            void (problem && vscode.window.showErrorMessage(`${placeOf(item.hit)} cannot be opened: ${problem}`));
+            const text = `${placeOf(item.hit)} cannot be opened. It may have been moved or deleted: search again.`;
+            await opening.catch(() => vscode.window.showErrorMessage(text));
         }
     }
 
     private close(): void {
         this.stop();
-        this.found = undefined;
         void vscode.commands.executeCommand("setContext", "sextant.searching", false);
         void this.preview.back();
     }
 
     private stop(): void {
+        this.isIncomplete = false;
         this.asking.cancel();
         clearTimeout(this.typing);
         clearTimeout(this.previewing);

@@ -6,9 +6,10 @@ import * as lsp from "vscode-languageclient/node";
 import { connect, type RunCommand } from "./client";
 import { findServer } from "./discovery";
 import { install } from "./install";
-import { messageOf, offer } from "./present";
+import { offer } from "./present";
 import * as protocol from "./protocol";
 
+const RESPITE = 300; // ms
 const NEVER = new vscode.CancellationTokenSource().token;
 
 /** `idle`: there is no folder to search. `missing`: no command was found. `failed`: it does not run. */
@@ -94,13 +95,17 @@ export class Server {
         if (!this.client || this.phase !== "running") {
             throw new Error("Sextant's server is not running.");
         }
-        if (!onPartial) {
-            return await this.client.sendRequest<R>(type.method, params, token);
+        const id = crypto.randomUUID();
+        const listening = onPartial && this.client.onProgress(new lsp.ProgressType<R>(), id, onPartial);
+        const asked = onPartial ? { ...params, partialResultToken: id } : params;
+        try {
+            return await this.client.sendRequest<R>(type.method, asked, token);
+        } catch (error) {
+            const isGone = error instanceof lsp.ResponseError && error.code === lsp.ErrorCodes.PendingResponseRejected;
+            throw isGone ? new Error("Sextant's server ended while it was asked. It is started again.") : error;
+        } finally {
+            listening?.dispose();
         }
-        const partialResultToken = crypto.randomUUID();
-        const listening = this.client.onProgress(new lsp.ProgressType<R>(), partialResultToken, onPartial);
-        const answer = this.client.sendRequest<R>(type.method, { ...params, partialResultToken }, token);
-        return answer.finally(() => void listening.dispose());
     }
 
     async stop(): Promise<void> {
@@ -136,8 +141,8 @@ export class Server {
             }
         });
         this.client = client;
-        await client.start().catch((error: unknown) => {
-            this.become("failed", `${command} (from ${from}) does not start as Sextant's server: ${messageOf(error)}`);
+        await client.start().catch(() => {
+            this.become("failed", `${command} (from ${from}) does not start as Sextant's server. Its log says why.`);
         });
     }
 
@@ -147,5 +152,9 @@ export class Server {
         void vscode.commands.executeCommand("setContext", "sextant.canReindex", this.offers(protocol.REINDEX));
         void vscode.commands.executeCommand("setContext", "sextant.canTune", this.offers(protocol.TUNE));
         this.changed.fire();
+        if (phase === "missing" || phase === "failed") {
+            // Not if the client library starts it again at once.
+            setTimeout(() => this.reason === reason && void this.ready(), RESPITE);
+        }
     }
 }

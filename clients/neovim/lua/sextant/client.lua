@@ -4,8 +4,8 @@ local config = require('sextant.config')
 local M = {}
 local modern = vim.fn.has('nvim-0.11') == 1
 local unanswered = vim.defaulttable() ---@type table<integer, table<function, true>> callbacks by client
----@type table<integer, { work: table<string|integer, table>, health: table }> by client
-M.state = vim.defaulttable()
+local health = {} ---@type table<integer, sextant.ServerStatusParams> by client
+local partial = {} ---@type table<string|integer, fun(result: sextant.SearchResult)> by token
 
 --- Call a method of a client; before 0.11 they were functions without self.
 ---@param client vim.lsp.Client
@@ -18,19 +18,6 @@ end
 --- The configuration in force, with what the user merged into it.
 ---@return vim.lsp.ClientConfig
 function M.config() return modern and vim.lsp.config.sextant or config.lsp() end
-
---- The client that answers for a buffer: its own, else the one of its project.
----@param buf integer
----@return vim.lsp.Client?
-function M.of(buf)
-  local own = vim.lsp.get_clients({ name = 'sextant', bufnr = buf })[1]
-  local root = not own and config.root(buf)
-  local function serves(client)
-    local function is_root(folder) return vim.uri_to_fname(folder.uri) == root end
-    return vim.iter(client.workspace_folders or {}):any(is_root)
-  end
-  return own or root and vim.iter(vim.lsp.get_clients({ name = 'sextant' })):find(serves)
-end
 
 --- Start the server of a project; a buffer it knows the language of is attached.
 ---@param buf integer
@@ -63,7 +50,7 @@ end
 ---@param buf integer
 ---@param done fun(client?: vim.lsp.Client, problem?: string)
 local function ready(buf, done)
-  local client, root = M.of(buf), config.root(buf)
+  local client, root = vim.lsp.get_clients({ name = 'sextant', bufnr = buf })[1], config.root(buf)
   if client then return done(client) end
   if not root then return done(nil, 'this belongs to no project; :cd to a folder that is to be searched') end
   local id, problem = start(buf, root)
@@ -80,11 +67,13 @@ end
 ---@param method string
 ---@param params fun(client: vim.lsp.Client): table
 ---@param done fun(err?: { message: string }, result?: any, client?: vim.lsp.Client) never called after a cancel
+---@param early? fun(result: sextant.SearchResult, client: vim.lsp.Client) told what is found at once
 ---@return fun() cancel
-function M.request(buf, method, params, done)
-  local over, asked, id = false, nil, nil
+function M.request(buf, method, params, done, early)
+  local over, asked, id, token = false, nil, nil, nil
   local function finish(...)
     if asked then unanswered[asked.id][finish] = nil end
+    if token then partial[token] = nil end
     if over then return end
     over = true
     done(...)
@@ -97,9 +86,15 @@ function M.request(buf, method, params, done)
     if over or problem then return finish({ message = problem }) end
     asked = client
     unanswered[client.id][finish] = true
+    local question = params(client)
+    if early then
+      token = ('sextant-%d'):format(vim.uv.hrtime())
+      partial[token] = function(result) early(result, client) end
+      question.partialResultToken = token
+    end
     -- Without a buffer Neovim sends the pending changes of all of them first.
     local function answered(err, result) finish(err, result, client) end
-    local _, sent = M.call(client, 'request', method, params(client), answered)
+    local _, sent = M.call(client, 'request', method, question, answered)
     if not sent then return finish({ message = 'the server is going away; try again' }) end
     id = sent
   end)
@@ -110,28 +105,34 @@ function M.request(buf, method, params, done)
   end
 end
 
---- Ask the servers to end what they are working on, wherever they allow that.
----@return integer # how many jobs were asked to end
-function M.cancel_work()
+--- Ask the servers to end their jobs.
+---@return integer # how many were asked to end
+function M.cancel_jobs()
   local count = 0
   for _, client in ipairs(vim.lsp.get_clients({ name = 'sextant' })) do
-    for token, work in pairs(M.state[client.id].work) do
-      if work.cancellable then M.call(client, 'notify', 'window/workDoneProgress/cancel', { token = token }) end
-      count = count + (work.cancellable and 1 or 0)
+    for token in pairs(client.progress.pending) do
+      local is_job = vim.startswith(tostring(token), 'sextant-job-')
+      if is_job then M.call(client, 'notify', 'window/workDoneProgress/cancel', { token = token }) end
+      count = count + (is_job and 1 or 0)
     end
   end
   return count
 end
 
 M.handlers = {
+  ['$/progress'] = function(err, params, context)
+    if partial[params.token] then return partial[params.token](params.value) end
+    vim.lsp.handlers['$/progress'](err, params, context)
+    vim.cmd.redrawstatus({ bang = true })
+  end,
   ['sextant/jobFinished'] = function(_, job)
     vim.notify('sextant: ' .. job.message, job.ok and vim.log.levels.INFO or vim.log.levels.WARN)
   end,
-  ['experimental/serverStatus'] = function(_, health, context)
-    local before = M.state[context.client_id].health.health
-    M.state[context.client_id].health = health
-    if health.health == 'error' and before ~= 'error' then
-      vim.notify('sextant: ' .. (health.message or 'the server is in trouble, see :Sextant log'), vim.log.levels.ERROR)
+  ['experimental/serverStatus'] = function(_, status, context)
+    local before = health[context.client_id]
+    health[context.client_id] = status
+    if status.health == 'error' and (not before or before.health ~= 'error') then
+      vim.notify('sextant: ' .. (status.message or 'the server is in trouble, see :Sextant log'), vim.log.levels.ERROR)
     end
     vim.cmd.redrawstatus({ bang = true })
   end,
@@ -149,7 +150,7 @@ local crashes = {} ---@type integer[] when, in seconds
 --- Start the server again for its buffers when it died, but not for ever.
 function M.on_exit(code, signal, id)
   local lost = unanswered[id]
-  unanswered[id], M.state[id] = nil, nil
+  unanswered[id], health[id] = nil, nil
   if vim.v.exiting ~= vim.NIL then return end
   local message = { message = 'the server ended; ask again and it is started anew' }
   vim.schedule(function()
@@ -165,27 +166,14 @@ function M.on_exit(code, signal, id)
   end)
 end
 
-vim.api.nvim_create_autocmd('LspProgress', {
-  group = vim.api.nvim_create_augroup('sextant', {}),
-  callback = function(event)
-    local client = vim.lsp.get_client_by_id(event.data.client_id)
-    local token, value = event.data.params.token, event.data.params.value
-    if not client or client.name ~= 'sextant' or type(value) ~= 'table' then return end
-    local work = M.state[client.id].work
-    work[token] = value.kind ~= 'end' and vim.tbl_extend('force', work[token], value) or nil
-    vim.cmd.redrawstatus({ bang = true })
-  end,
-})
-
---- What a server is doing, in a few cells; nothing without a server.
+--- What a server is doing, in a few words; nothing without a server.
 ---@return string
 function M.status()
-  local client = M.of(vim.api.nvim_get_current_buf()) or vim.lsp.get_clients({ name = 'sextant' })[1]
+  local client = vim.lsp.get_clients({ name = 'sextant', bufnr = 0 })[1] or vim.lsp.get_clients({ name = 'sextant' })[1]
   if not client then return '' end
-  local _, work = next(M.state[client.id].work)
-  if work then return 'sextant ' .. (work.percentage and work.percentage .. '%%' or work.message or '…') end
-  local health = M.state[client.id].health.health
-  return (health == nil or health == 'ok') and 'sextant' or 'sextant: ' .. health
+  local status, _, job = health[client.id], next(client.progress.pending)
+  if status and (not status.quiescent or status.health ~= 'ok') then job = status.summary or status.health end
+  return job and 'sextant: ' .. job:gsub('%%', '%%%%') or 'sextant'
 end
 
 return M

@@ -30,10 +30,6 @@ local function check_client(client)
   for _, folder in ipairs(answer.result.folders) do
     health[folder.state == 'degraded' and 'warn' or 'ok'](require('sextant').describe(folder))
   end
-  for _, method in ipairs({ 'sextant/reindex', 'sextant/tune' }) do
-    local offered = vim.list_contains(about.methods or {}, method)
-    health.info(('this server %s %s'):format(offered and 'offers' or 'does not offer', method))
-  end
 end
 
 local function check()

@@ -1,12 +1,14 @@
 -- What was found: as a row, as a preview, as a place to go to.
 local M = {}
 
+---@class sextant.Found: sextant.Hit
+---@field encoding string in which its positions count
+
 ---@class sextant.Answer what every picker shows
----@field hits sextant.Hit[]
+---@field hits sextant.Found[]
 ---@field notice? string what must be known about them
 ---@field failed? boolean whether the notice is an error
 ---@field again? boolean whether asking again soon may find more
----@field encoding string the client's offset encoding
 ---@field folders lsp.WorkspaceFolder[]
 
 ---@alias sextant.Chunk { [1]: string, [2]: string } text and highlight group
@@ -58,22 +60,18 @@ local function place(hit, answer)
   local path = vim.uri_to_fname(hit.location.uri)
   for _, folder in ipairs(answer.folders) do
     local root = vim.uri_to_fname(folder.uri)
-    local cut = #(#answer.folders > 1 and vim.fs.dirname(root) or root)
-    if vim.startswith(path, root .. '/') then path = path:sub(cut + 2) end
+    local above = #answer.folders > 1 and vim.fs.dirname(root) or root
+    if vim.startswith(path, root .. '/') then path = path:sub(#above + 2) end
   end
   return ('%s:%d'):format(path, hit.location.range.start.line + 1)
 end
 
 --- Bring a text to a width in cells: filled up, or cut with an ellipsis, at the front if the end matters more.
 local function fit(text, width, keep_end)
-  local all, fitted = vim.fn.strchars(text), text
-  local length = math.min(all, width)
-  while vim.api.nvim_strwidth(fitted) > width and length > 0 do
-    length = length - 1
-    local part = vim.fn.strcharpart(text, keep_end and all - length or 0, length)
-    fitted = keep_end and '…' .. part or part .. '…'
-  end
-  return fitted .. (' '):rep(width - vim.api.nvim_strwidth(fitted))
+  local over = vim.api.nvim_strwidth(text) - width
+  if over > 0 and keep_end then text = '…' .. vim.fn.strcharpart(text, over + 1) end
+  if over > 0 and not keep_end then text = vim.fn.printf('%.*S…', width - 1, text) end
+  return vim.fn.printf('%-*.*S', width, width, text)
 end
 
 --- Lay hits out in columns: icon, name, container, path:line, score, first sentence of the documentation.
@@ -114,30 +112,10 @@ function M.join(chunks)
   return text, highlights
 end
 
---- Where the words that carried a hit stand in a line, whatever their number and tense.
----@return fun(): integer?, integer? # byte columns
-local function matches(line, hit)
-  return coroutine.wrap(function()
-    local terms = hit.why and hit.why.terms or {}
-    for _, each in ipairs(terms) do
-      local term = each.weight > terms[1].weight / 4 and each.term:lower() or '\n'
-      local stem = term:gsub('ies$', 'y'):gsub('ing$', ''):gsub('e?[sd]$', '')
-      local from, to = 1, 0
-      while from do
-        from, to = line:lower():find(#stem > 2 and stem or term, to + 1, true)
-        -- Only where a word begins: after anything but a letter, or at the hump of a camel.
-        if from and (not line:sub(from - 1, from - 1):match('%a') or line:sub(from, from):match('%u')) then
-          coroutine.yield(from - 1, to)
-        end
-      end
-    end
-  end)
-end
-
 --- Show a hit's document in a scratch buffer, its definition marked and the words that carried it highlighted.
 ---@param buf integer
 ---@param win integer
----@param hit sextant.Hit
+---@param hit sextant.Found
 function M.preview(buf, win, hit)
   local path, range = vim.uri_to_fname(hit.location.uri), hit.targetRange
   local lines = M.lines(path)
@@ -150,9 +128,15 @@ function M.preview(buf, win, hit)
   vim.api.nvim_buf_clear_namespace(buf, namespace, 0, -1)
   for row = range.start.line, math.min(range['end'].line, #lines - 1) do
     vim.api.nvim_buf_set_extmark(buf, namespace, row, 0, { number_hl_group = 'SextantTarget' })
-    for from, to in matches(lines[row + 1], hit) do
+  end
+  for _, term in ipairs(hit.why and hit.why.terms or {}) do
+    local at = term.weight > hit.why.terms[1].weight / 4 and term.range
+    local line = at and lines[at.start.line + 1]
+    if line then
+      local to = M.to_byte(line, at['end'].character, hit.encoding)
       local mark = { end_col = to, hl_group = 'SextantMatch', priority = 200 }
-      vim.api.nvim_buf_set_extmark(buf, namespace, row, from, mark)
+      local from = M.to_byte(line, at.start.character, hit.encoding)
+      vim.api.nvim_buf_set_extmark(buf, namespace, at.start.line, math.min(from, to), mark)
     end
   end
   vim.api.nvim_win_call(win, function()
@@ -173,7 +157,7 @@ function M.items(answer)
     return {
       filename = path,
       lnum = start.line + 1,
-      col = M.to_byte(documents[path][start.line + 1] or '', start.character, answer.encoding) + 1,
+      col = M.to_byte(documents[path][start.line + 1] or '', start.character, hit.encoding) + 1,
       text = ('%.2f %s%s  %s'):format(hit.score, hit.name, where, hit.detail or hit.signature or ''),
     }
   end, answer.hits)
@@ -191,12 +175,11 @@ function M.list(answer, title, to)
 end
 
 --- Go to a hit.
----@param hit sextant.Hit
----@param answer sextant.Answer
+---@param hit sextant.Found
 ---@param command? string 'split', 'vsplit' or 'tab split' to do so elsewhere
-function M.open(hit, answer, command)
+function M.open(hit, command)
   if command then vim.cmd(command) end
-  vim.lsp.util.show_document(hit.location, answer.encoding, { focus = true })
+  vim.lsp.util.show_document(hit.location, hit.encoding, { focus = true })
 end
 
 return M

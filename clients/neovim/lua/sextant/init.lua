@@ -109,13 +109,11 @@ function M.tune(on) request('sextant/tune', { on = on }, started) end
 function M.status() return package.loaded['sextant.client'] and require('sextant.client').status() or '' end
 
 --- Describe a folder of sextant/indexStatus.
----@param folder table
+---@param folder sextant.FolderStatus
 ---@return string
 function M.describe(folder)
   local path, message = vim.fn.fnamemodify(vim.uri_to_fname(folder.uri), ':~'), folder.message or ''
-  local text = '%s: %s, %d files, %d functions and types, %d files waiting, %d skipped. %s'
-  local numbers = { folder.files, folder.units, folder.pendingFiles, folder.skippedFiles }
-  return vim.trim(text:format(path, folder.state, unpack(vim.list_extend(numbers, { message }))))
+  return vim.trim(('%s: %s, %s. %s'):format(path, folder.state, folder.summary or '', message))
 end
 
 local commands = {
@@ -133,7 +131,7 @@ local commands = {
     end)
   end,
   cancel = function()
-    local count = require('sextant.client').cancel_work()
+    local count = require('sextant.client').cancel_jobs()
     vim.notify(count > 0 and 'sextant: cancelling' or 'sextant: there is nothing to cancel')
   end,
   log = function()

@@ -19,13 +19,16 @@ local function answer_of(result, from)
   local notice = #result.hits == 0 and 'nothing found'
     or result.lowConfidence and 'nothing matches well, these are guesses'
   if result.isIncomplete then notice = (notice and notice .. ' · ' or '') .. 'still indexing…' end
-  local about = { encoding = from.offset_encoding, folders = from.workspace_folders or {} }
-  return vim.tbl_extend('error', about, { hits = result.hits, notice = notice or nil, again = result.isIncomplete })
+  for _, each in ipairs(result.hits) do
+    each.encoding = from.offset_encoding
+  end
+  local folders, again = from.workspace_folders or {}, result.isIncomplete
+  return { hits = result.hits, notice = notice or nil, again = again, folders = folders }
 end
 
 --- An answer without hits.
 ---@type sextant.Answer
-Question.nothing = { hits = {}, encoding = 'utf-16', folders = {} }
+Question.nothing = { hits = {}, folders = {} }
 
 --- The hits that match the words, best match first.
 ---@param answer sextant.Answer
@@ -44,7 +47,8 @@ end
 --- Ask with these words; what was asked before is cancelled and never answered.
 ---@param words string
 ---@param done fun(answer: sextant.Answer)
-function Question:ask(words, done)
+---@param early? fun(answer: sextant.Answer) told what is found at once, where the rest takes long
+function Question:ask(words, done, early)
   self:stop()
   if self.known and not self.known.again then return done(filter(self.known, words)) end
   if vim.trim(words) == '' and not self.static then return done(Question.nothing) end
@@ -54,7 +58,7 @@ function Question:ask(words, done)
     local answer = failed and vim.tbl_extend('force', Question.nothing, failed) or answer_of(...)
     self.known = self.static and not err and answer or nil
     done(self.static and filter(answer, words) or answer)
-  end)
+  end, early and function(...) early(answer_of(...)) end)
 end
 
 --- Cancel what was asked last.
@@ -81,29 +85,23 @@ function Question.search(words)
   return Question.new('sextant/search', words, function(_, asked) return { query = asked } end)
 end
 
---- Return both ends of the selection, the end being exclusive; twice the cursor where nothing is selected.
+--- Return both ends of the selection or of some lines, the end being exclusive; twice the cursor where there are none.
 ---@param lines? { [1]: integer, [2]: integer } the range of a command
 ---@return { [1]: integer, [2]: integer }, { [1]: integer, [2]: integer } # lines from 0 and byte columns
 local function selection(lines)
-  local mode, from, to, cursor = vim.fn.mode(), vim.fn.getpos("'<"), vim.fn.getpos("'>"), vim.fn.getpos('.')
-  if mode:match('^[vV\22]') then
-    from, to = vim.fn.getpos('v'), cursor
-    vim.api.nvim_feedkeys(vim.keycode('<Esc>'), 'nx', false)
-  elseif lines and lines[1] == from[2] and lines[2] == to[2] then
-    mode = vim.fn.visualmode()
-  elseif lines then
-    mode, from, to = 'V', { 0, lines[1], 1 }, { 0, lines[2], 1 }
-  else
-    return { cursor[2] - 1, cursor[3] - 1 }, { cursor[2] - 1, cursor[3] - 1 }
+  local is_visual, cursor = vim.fn.mode():match('^[vV\22]') ~= nil, vim.api.nvim_win_get_cursor(0)
+  -- Only the end of Visual mode sets its marks.
+  if is_visual then vim.api.nvim_feedkeys(vim.keycode('<Esc>'), 'nx', false) end
+  local from, to = vim.api.nvim_buf_get_mark(0, '<'), vim.api.nvim_buf_get_mark(0, '>')
+  lines = is_visual and { from[1], to[1] } or lines
+  if not lines then return { cursor[1] - 1, cursor[2] }, { cursor[1] - 1, cursor[2] } end
+  local last = vim.fn.getline(lines[2])
+  if vim.fn.visualmode() ~= 'v' or lines[1] ~= from[1] or lines[2] ~= to[1] then
+    return { lines[1] - 1, 0 }, { lines[2] - 1, #last }
   end
-  if from[2] > to[2] or (from[2] == to[2] and from[3] > to[3]) then
-    from, to = to, from
-  end
-  local last = vim.fn.getline(to[2])
-  if mode ~= 'v' then return { from[2] - 1, 0 }, { to[2] - 1, #last } end
   -- The last character belongs to the selection, with all its bytes.
-  local width = vim.o.selection == 'exclusive' and 0 or #vim.fn.matchstr(last, '.', to[3] - 1)
-  return { from[2] - 1, from[3] - 1 }, { to[2] - 1, math.min(to[3] - 1 + width, #last) }
+  local width = vim.o.selection == 'exclusive' and 0 or #vim.fn.matchstr(last, '.', to[2])
+  return { from[1] - 1, from[2] }, { to[1] - 1, math.min(to[2] + width, #last) }
 end
 
 --- Find what is like the selection, the given lines, or the function around the cursor.

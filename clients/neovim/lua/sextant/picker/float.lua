@@ -75,32 +75,29 @@ return function(question)
     if closed then return end
     local asked, kept = words(), words() == last and selected or 1
     last = asked
-    question:ask(asked, function(new)
+    local function show(new)
       if closed then return end
-      answer = vim.tbl_extend('force', new, { words = asked })
+      answer = new
       render()
       select(math.min(kept, math.max(#new.hits, 1)))
       if new.again then timer:start(700, 0, vim.schedule_wrap(ask)) end
-    end)
+    end
+    question:ask(asked, show, show)
   end
 
-  local function leave(act)
-    local hit, all = answer.hits[selected], answer
-    if not hit then return end
-    close()
-    -- Leaving insert mode moves the cursor; only then may it be placed.
-    vim.schedule(function() act(hit, all) end)
-  end
-  local function open(command)
+  --- Close, and show the hit or the list of all.
+  local function leave(show, ...)
+    local more = { ... }
     return function()
-      leave(function(hit, all) hits.open(hit, all, command) end)
+      local hit, all, asked = answer.hits[selected], answer, last
+      if not hit then return end
+      close()
+      -- Leaving insert mode moves the cursor; only then may it be placed.
+      vim.schedule(function() show(hit, all, ('%s: %s'):format(question.title, asked), unpack(more)) end)
     end
   end
-  local function list(to)
-    return function()
-      leave(function(_, all) hits.list(all, ('%s: %s'):format(question.title, all.words), to) end)
-    end
-  end
+  local function open(hit, _, _, command) hits.open(hit, command) end
+  local function list(_, all, name, to) hits.list(all, name, to) end
   local function move(by)
     return function() select((selected - 1 + by) % math.max(#answer.hits, 1) + 1) end
   end
@@ -123,8 +120,9 @@ return function(question)
 
   -- stylua: ignore
   local keys = {
-    ['<CR>'] = open(), ['<C-s>'] = open('split'), ['<C-v>'] = open('vsplit'), ['<C-t>'] = open('tab split'),
-    ['<C-q>'] = list('quickfix'), ['<C-l>'] = list('loclist'), ['<Esc>'] = close, ['<C-c>'] = close,
+    ['<CR>'] = leave(open), ['<C-s>'] = leave(open, 'split'), ['<C-v>'] = leave(open, 'vsplit'),
+    ['<C-t>'] = leave(open, 'tab split'), ['<C-q>'] = leave(list, 'quickfix'), ['<C-l>'] = leave(list, 'loclist'),
+    ['<Esc>'] = close, ['<C-c>'] = close,
     ['<Down>'] = move(1), ['<C-n>'] = move(1), ['<Up>'] = move(-1), ['<C-p>'] = move(-1),
     ['<C-f>'] = scroll('<C-d>'), ['<C-b>'] = scroll('<C-u>'),
   }
@@ -136,17 +134,11 @@ return function(question)
     question:stop()
     timer:start(30, 0, vim.schedule_wrap(ask))
   end
-  local function resized()
-    for name, place in pairs(layout()) do
-      if wins[name] then api.nvim_win_set_config(wins[name], place) end
-    end
-  end
   api.nvim_create_autocmd(
     { 'TextChangedI', 'TextChanged' },
     { group = group, buffer = bufs.prompt, callback = changed }
   )
   api.nvim_create_autocmd('WinLeave', { group = group, buffer = bufs.prompt, callback = close })
-  api.nvim_create_autocmd('VimResized', { group = group, callback = resized })
 
   render()
   vim.cmd('startinsert!')

@@ -13,7 +13,7 @@ return function(question, options)
   local function open(command)
     return function(lines)
       local hit = hit_of(lines[1])
-      if hit then hits.open(hit, answer, command) end
+      if hit then hits.open(hit, command) end
     end
   end
   local function list(to)
