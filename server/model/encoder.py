@@ -1,12 +1,15 @@
 """The numpy encoder that serves: a weighted bag of tokens, one space for questions and code.
 
 vector = normalise( sum over fields f and tokens t of  fields[f] * importance[t] * (1 + log tf) * rows[t] )
+
+A bag has no order; so that "int to string" is not "string to int", the words beside a connective stand in it twice: as
+they are, and with their row turned by a fixed permutation that tells what comes from what (Sahlgren et al. 2008).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,9 +29,14 @@ from server.types import FIELDS, CancelToken, Passage, Vectors
 
 WEIGHTS_FILE = "model.safetensors"
 VOCABULARY_FILE = "vocabulary.txt"
+ORDERS, ORDER, SHIFT = 3, 0.6, 17
+"""A token as it is, as what something is made from, and as what it is made into; the weight of the latter two; by how
+many places their rows are rolled, one forward and one back. Chosen on development questions (base/card.md)."""
 QUERY = len(FIELDS)
 """The field number of a question; a passage's fields have the numbers of their place in FIELDS."""
 _BASE = Path(__file__).parent / "base"
+_BODY = FIELDS.index("body")
+"""Code has no connectives but those in names."""
 _BATCH = 256
 """Passages counted at once: enough to spread numpy's call costs, few enough to stay in the caches."""
 
@@ -67,6 +75,7 @@ class Bags:
     starts: npt.NDArray[np.int64]
     """(n + 1,): the entries of text i are starts[i]:starts[i + 1], ordered by field, then token."""
     tokens: npt.NDArray[np.int32]
+    """A token's id, or that plus once or twice the size of the vocabulary (`Vocabulary.ordered`)."""
     fields: npt.NDArray[np.uint8]
     counts: npt.NDArray[np.int32]
 
@@ -83,13 +92,15 @@ def count(vocabulary: Vocabulary, texts: Sequence[Iterable[tuple[int, str]]]) ->
     for row, parts in enumerate(texts):
         for number, text in parts:
             if text:
-                numbers.append(vocabulary.ids(text))
+                ids = vocabulary.ids(text)
+                numbers.append(ids + vocabulary.ordered(ids) if number != _BODY else ids)
                 segments.append(row * width + number)
     sizes = np.fromiter(map(len, numbers), dtype=np.int64, count=len(numbers))
     flat = np.fromiter(chain.from_iterable(numbers), dtype=np.int64, count=int(sizes.sum()))
-    keys = np.repeat(np.asarray(segments, dtype=np.int64), sizes) * len(vocabulary) + flat
+    size = ORDERS * max(1, len(vocabulary))
+    keys = np.repeat(np.asarray(segments, dtype=np.int64), sizes) * size + flat
     keys, counts = np.unique(keys, return_counts=True)
-    segment, token = np.divmod(keys, max(1, len(vocabulary)))
+    segment, token = np.divmod(keys, size)
     row_of, number_of = np.divmod(segment, width)
     starts = np.searchsorted(row_of, np.arange(len(texts) + 1))
     return Bags(starts, token.astype(np.int32), number_of.astype(np.uint8), counts.astype(np.int32))
@@ -133,8 +144,13 @@ class BagEncoder:
 
         The table stays as int8: a server would need 21 MB more for the product of all rows, to use few of them.
         """
-        scales = self._scales[numbers] if self._scales is not None else None
-        return _unscaled(self._rows[numbers], scales) * self._importance[numbers, None]
+        order, plain = np.divmod(numbers, len(self._importance))
+        scales = self._scales[plain] if self._scales is not None else None
+        rows = _unscaled(self._rows[plain], scales) * self._importance[plain, None]
+        if order.any():
+            for kind, shift in ((1, SHIFT), (2, -SHIFT)):
+                rows[order == kind] = np.roll(rows[order == kind], shift, axis=1) * np.float32(ORDER)
+        return rows
 
     def encode(self, passages: Sequence[Passage]) -> Vectors:
         """Return (n, dimensions) unit rows; a zero row where no token is known.
@@ -164,19 +180,21 @@ class BagEncoder:
         own = self.encode_query(asked) if isinstance(asked, str) else self.encode([asked])[0]
         bags = count(self.vocabulary, [parts])
         weights = self._fields[bags.fields] * bags.saturated()
-        shares = {
-            (int(field), int(token)): float(weight) / int(times)
-            for field, token, weight, times in zip(bags.fields, bags.tokens, weights, bags.counts, strict=True)
-        }
         rows = self._take(bags.tokens)
-        dots = {
-            int(token): float(row.astype(np.float64) @ vector) for token, row in zip(bags.tokens, rows, strict=True)
-        }
+        values: dict[tuple[int, int], float] = defaultdict(float)
+        """By field and token, wherever the token stands."""
+        counts: dict[tuple[int, int], int] = {}
+        for field, number, weight, row, times in zip(bags.fields, bags.tokens, weights, rows, bags.counts, strict=True):
+            order, token = divmod(int(number), len(self.vocabulary))
+            values[int(field), token] += float(weight) * float(row.astype(np.float64) @ vector)
+            if order == 0:
+                counts[int(field), token] = int(times)
         norm = float(np.linalg.norm(weights @ rows)) or 1.0
         found: dict[str, float] = {}
         for field, text in parts:
             for word, times in Counter(tokens.words(text)).items():
-                value = times * sum(shares[field, token] * dots[token] for token in self.vocabulary.ids(word)) / norm
+                own_tokens = self.vocabulary.ids(word)
+                value = times * sum(values[field, token] / counts[field, token] for token in own_tokens) / norm
                 found[word] = found.get(word, 0.0) + value
         extent = sum(map(abs, found.values())) or 1.0
         rounding = float(own.astype(np.float64) @ vector) - sum(found.values())
@@ -258,7 +276,7 @@ def _unscaled(rows: npt.NDArray[Any], scales: npt.NDArray[np.float32] | None) ->
 
 
 def _fingerprint(*parts: bytes) -> str:
-    digest = hashlib.blake2b(f"bag 1 tokens {tokens.TOKENIZER_VERSION}".encode(), digest_size=16)
+    digest = hashlib.blake2b(f"bag 2 order {ORDER} {SHIFT} tokens {tokens.TOKENIZER_VERSION}".encode(), digest_size=16)
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.hexdigest()

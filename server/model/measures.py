@@ -56,7 +56,8 @@ def untrained(model: BagEncoder, passages: Sequence[Passage]) -> BagEncoder:
     vocabulary = model.vocabulary
     bags = encoder.count(vocabulary, [enumerate(passage.fields()) for passage in passages])
     holders = np.repeat(np.arange(len(passages)), np.diff(bags.starts))
-    frequency = np.bincount(np.unique(np.stack((holders, bags.tokens)), axis=1)[1], minlength=len(vocabulary))
+    held = np.unique(np.stack((holders, bags.tokens % len(vocabulary))), axis=1)[1]
+    frequency = np.bincount(held, minlength=len(vocabulary))
     rarity = np.log(1.0 + len(passages) / (1.0 + frequency))
     rows = np.random.default_rng(0).standard_normal((len(vocabulary), model.dimensions))
     fields = np.ones(len(FIELDS) + 1, dtype=np.float32)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from server.model.encoder import Bags, Weights
+from server.model.encoder import ORDER, ORDERS, SHIFT, Bags, Weights
 
 Device = torch.device
 
@@ -50,9 +50,19 @@ class BagNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return (n, dimensions) unit rows; zeros for a text without tokens."""
-        weights = (self.fields[batch.fields] + self.importance[batch.tokens]).exp() * batch.saturated
-        sums = functional.embedding_bag(batch.tokens, self.rows, batch.offsets, mode="sum", per_sample_weights=weights)
-        return functional.normalize(sums, dim=1)
+        size, texts = len(self.rows), len(batch.offsets)
+        order, tokens = batch.tokens // size, batch.tokens % size
+        weights = (self.fields[batch.fields] + self.importance[tokens]).exp() * batch.saturated
+        # Three bags for each text, so that the large gradient of the rows is still built once.
+        lengths = torch.diff(batch.offsets, append=batch.offsets.new_tensor([len(tokens)]))
+        bags = torch.repeat_interleave(torch.arange(texts, device=tokens.device), lengths) * ORDERS + order
+        bags, places = bags.sort(stable=True)
+        offsets = torch.searchsorted(bags, torch.arange(texts * ORDERS, device=tokens.device))
+        sums = functional.embedding_bag(
+            tokens[places], self.rows, offsets, mode="sum", per_sample_weights=weights[places]
+        ).view(texts, ORDERS, -1)
+        turned = sums[:, 1].roll(SHIFT, dims=1) + sums[:, 2].roll(-SHIFT, dims=1)
+        return functional.normalize(sums[:, 0] + ORDER * turned, dim=1)
 
     def weights(self) -> Weights:
         """Return a copy of the weights as numpy has them."""

@@ -171,7 +171,8 @@ def start(settings: Settings, vocabulary: Vocabulary, counted: Counted, lessons:
     if lessons:
         for number, row in lessons.rows(vocabulary):
             rows[number] = row
-    share = np.bincount(counted.passages.tokens, minlength=len(vocabulary)) / max(1, len(counted))
+    plain = counted.passages.tokens[counted.passages.tokens < len(vocabulary)]
+    share = np.bincount(plain, minlength=len(vocabulary)) / max(1, len(counted))
     fields = np.array([*(FIELD_WEIGHTS[name] for name in FIELDS), 1.0], dtype=np.float32)
     return Weights(rows, (_RARITY / (_RARITY + share)).astype(np.float32), fields)
 

@@ -8,6 +8,10 @@ from server.model import tokens
 
 CONTINUATION = "##"
 """Marks a piece that stands inside a word, as WordPiece has it."""
+_BECOMES = ("to", "into")
+_COMES_FROM = ("from",)
+_ARTICLES = ("a", "an", "the", "its", "this", "given", "of", "some")
+"""Stand between a connective and its word."""
 _CACHE_WORDS = 200_000
 """Words remembered per vocabulary, about 40 MB when full; emptied then, since most of them are never seen again."""
 
@@ -22,6 +26,14 @@ class Vocabulary:
             raise ValueError("a vocabulary names no token twice")
         self._longest = max(map(len, self.entries), default=0)
         self._cache = _Cache(self)
+        self._connectives = {
+            self._index[word]: words is _COMES_FROM
+            for words in (_BECOMES, _COMES_FROM)
+            for word in words
+            if word in self._index
+        }
+        self._articles = frozenset(self._index[word] for word in _ARTICLES if word in self._index)
+        self._inner = frozenset(number for number, entry in enumerate(self.entries) if entry.startswith(CONTINUATION))
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -33,6 +45,24 @@ class Vocabulary:
         found: list[int] = []
         for ids in map(self._cache.__getitem__, tokens.words(text)):
             found += ids
+        return found
+
+    def ordered(self, ids: list[int]) -> list[int]:
+        """Return more ids that keep "int to string" apart from "string to int".
+
+        What something is made from is its token's id plus the vocabulary's size, what it is made into that plus twice
+        the size.
+        """
+        if self._connectives.keys().isdisjoint(ids):
+            return []
+        found: list[int] = []
+        for place, number in enumerate(ids):
+            is_backward = self._connectives.get(number)
+            if is_backward is not None:
+                before, after = self._before(ids, place), self._after(ids, place)
+                origin, result = (after, before) if is_backward else (before, after)
+                found += [one + len(self) for one in origin]
+                found += [one + 2 * len(self) for one in result]
         return found
 
     def word(self, word: str) -> tuple[int, ...]:
@@ -47,6 +77,24 @@ class Vocabulary:
     def parse(cls, data: bytes) -> Vocabulary:
         """Read what `dump` wrote; ValueError (also for broken UTF-8) where it is something else."""
         return cls(data.decode().split("\n")[:-1])
+
+    def _before(self, ids: list[int], place: int) -> list[int]:
+        end = place
+        while end > 0 and ids[end - 1] in self._articles:
+            end -= 1
+        start = end - 1
+        while start > 0 and ids[start] in self._inner:
+            start -= 1
+        return [] if end == 0 or ids[end - 1] in self._connectives else ids[start:end]
+
+    def _after(self, ids: list[int], place: int) -> list[int]:
+        start = place + 1
+        while start < len(ids) and ids[start] in self._articles:
+            start += 1
+        end = start + 1
+        while end < len(ids) and ids[end] in self._inner:
+            end += 1
+        return [] if start == len(ids) or ids[start] in self._connectives else ids[start:end]
 
     def _pieces(self, part: str) -> Iterable[int]:
         """Cut a subtoken greedily into the longest known pieces; what starts no piece is skipped."""
