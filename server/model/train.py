@@ -97,7 +97,7 @@ class Step:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train a model from the corpus; a run that was stopped goes on from its last whole epoch."""
     defaults = Settings()
-    parser = argparse.ArgumentParser(prog="python -m server.model.train", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="sextant train", description=main.__doc__)
     parser.add_argument("--pairs", type=Path, required=True, help="what server.model.corpus wrote")
     parser.add_argument("--out", type=Path, required=True, help="the model folder; checkpoints go beside it")
     parser.add_argument(
@@ -116,12 +116,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     settings = Settings(**{name: getattr(options, f"set_{name}") for name in asdict(defaults)})
-    excluded = data.excluded(options.exclude) if options.exclude else data.Excluded()
-    corpus, _ = data.load(options.pairs, excluded).split()
-    vocabulary = Vocabulary.parse(options.words.read_bytes()) if options.words else None
     chart = _chart(options.tensorboard) if options.tensorboard else lambda name, value, step: None
-    earlier = encoder.load(options.earlier) if options.earlier else None
-    run(settings, corpus, options.out, options.teacher, vocabulary, earlier, chart=chart)
+    try:
+        excluded = data.excluded(options.exclude) if options.exclude else data.Excluded()
+        corpus, _ = data.load(options.pairs, excluded).split()
+        if not any(record.question for record in corpus.records):
+            parser.error(
+                f"--pairs {options.pairs} holds no documented unit to train on (some repositories are held out)"
+            )
+        vocabulary = Vocabulary.parse(options.words.read_bytes()) if options.words else None
+        earlier = encoder.load(options.earlier) if options.earlier else None
+        run(settings, corpus, options.out, options.teacher, vocabulary, earlier, chart=chart)
+    except (OSError, ValueError, encoder.ModelError) as error:
+        parser.error(str(error))
     return 0
 
 
