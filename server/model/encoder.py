@@ -12,7 +12,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,9 @@ from server.types import FIELDS, CancelToken, Passage, Vectors
 
 WEIGHTS_FILE = "model.safetensors"
 VOCABULARY_FILE = "vocabulary.txt"
-ORDERS, ORDER, SHIFT = 3, 0.6, 96
-"""A token as it is, as what something is made from, and as what it is made into; the weight of the latter two; by how
-many places their rows are rolled, one forward and one back. Where dimensions are ordered (order.py), so far that what
-matters most falls where plain rows have least. Chosen on development questions (base/card.md)."""
+ORDERS, ORDER = 3, 0.5
+"""A token as it is, as what something is made from, and as what it is made into; and the weight of the latter two,
+chosen on development questions (base/card.md)."""
 QUERY = len(FIELDS)
 """The field number of a question; a passage's fields have the numbers of their place in FIELDS."""
 _BASE = Path(__file__).parent / "base"
@@ -107,6 +106,22 @@ def count(vocabulary: Vocabulary, texts: Sequence[Iterable[tuple[int, str]]]) ->
     return Bags(starts, token.astype(np.int32), number_of.astype(np.uint8), counts.astype(np.int32))
 
 
+@cache
+def turns(dimensions: int) -> tuple[tuple[npt.NDArray[np.int64], Vectors], ...]:
+    """Return for what something is made from, and for what it is made into, a fixed turn: row[places] * signs.
+
+    Each half of the dimensions keeps to itself: a search compares first halves first (`order.py`). Within a half
+    dimensions move far, because neighbours vary alike, and change their sign at random, so that nothing common is left.
+    """
+    drawn = np.frombuffer(hashlib.shake_256(b"order").digest(2 * dimensions), dtype=np.uint8)
+    signs = np.where(drawn < 128, np.float32(-1), np.float32(1)).reshape(2, dimensions)
+    halves = np.array_split(np.arange(dimensions), 2)
+    return tuple(
+        (np.concatenate([np.roll(half, part * len(half) // 3) for half in halves]), sign)
+        for part, sign in zip((1, 2), signs, strict=True)
+    )
+
+
 class BagEncoder:
     """Encodes passages and questions with a table of token vectors; immutable, so any thread may use it."""
 
@@ -149,8 +164,8 @@ class BagEncoder:
         scales = self._scales[plain] if self._scales is not None else None
         rows = _unscaled(self._rows[plain], scales) * self._importance[plain, None]
         if order.any():
-            for kind, shift in ((1, SHIFT), (2, -SHIFT)):
-                rows[order == kind] = np.roll(rows[order == kind], shift, axis=1) * np.float32(ORDER)
+            for kind, (places, signs) in enumerate(turns(self.dimensions), 1):
+                rows[order == kind] = rows[order == kind][:, places] * (signs * np.float32(ORDER))
         return rows
 
     def encode(self, passages: Sequence[Passage]) -> Vectors:
@@ -277,7 +292,7 @@ def _unscaled(rows: npt.NDArray[Any], scales: npt.NDArray[np.float32] | None) ->
 
 
 def _fingerprint(*parts: bytes) -> str:
-    digest = hashlib.blake2b(f"bag 2 order {ORDER} {SHIFT} tokens {tokens.TOKENIZER_VERSION}".encode(), digest_size=16)
+    digest = hashlib.blake2b(f"bag 2 order {ORDER} tokens {tokens.TOKENIZER_VERSION}".encode(), digest_size=16)
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.hexdigest()

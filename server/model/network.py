@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from server.model.encoder import ORDER, ORDERS, SHIFT, Bags, Weights
+from server.model.encoder import ORDER, ORDERS, Bags, Weights, turns
 
 Device = torch.device
 
@@ -56,13 +56,16 @@ class BagNetwork(nn.Module):
         # Three bags for each text, so that the large gradient of the rows is still built once.
         lengths = torch.diff(batch.offsets, append=batch.offsets.new_tensor([len(tokens)]))
         bags = torch.repeat_interleave(torch.arange(texts, device=tokens.device), lengths) * ORDERS + order
-        bags, places = bags.sort(stable=True)
+        bags, sorting = bags.sort(stable=True)
         offsets = torch.searchsorted(bags, torch.arange(texts * ORDERS, device=tokens.device))
         sums = functional.embedding_bag(
-            tokens[places], self.rows, offsets, mode="sum", per_sample_weights=weights[places]
+            tokens[sorting], self.rows, offsets, mode="sum", per_sample_weights=weights[sorting]
         ).view(texts, ORDERS, -1)
-        turned = sums[:, 1].roll(SHIFT, dims=1) + sums[:, 2].roll(-SHIFT, dims=1)
-        return functional.normalize(sums[:, 0] + ORDER * turned, dim=1)
+        total = sums[:, 0]
+        for kind, (places, signs) in enumerate(turns(self.rows.shape[1]), 1):
+            turned = sums[:, kind, torch.from_numpy(places).to(sums.device)]
+            total = total + turned * (torch.from_numpy(signs).to(sums.device) * ORDER)
+        return functional.normalize(total, dim=1)
 
     def weights(self) -> Weights:
         """Return a copy of the weights as numpy has them."""
