@@ -99,7 +99,9 @@ def _parser() -> argparse.ArgumentParser:
 
     tune = commands.add_parser("tune", help="train the model on one repository; kept only if it finds more")
     tune.add_argument("folder", nargs="?", metavar="DIR", help="default: the index around the current folder")
-    tune.add_argument("--on", default="auto", metavar="WHERE", help="auto or inline: it is trained on this machine")
+    tune.add_argument(
+        "--on", default="auto", metavar="WHERE", help="auto (this machine), inline, local, or a Ray cluster"
+    )
     tune.add_argument("--rollback", action="store_true", help="let the base model answer again")
     tune.add_argument("--json", action="store_true", help="print the outcome as JSON")
 

@@ -47,17 +47,23 @@ def tune(settings: Settings, data_dir: Path, request: Request, course: Course) -
     """Train the model of a folder and point to it if it is better; raises JobError and Cancelled."""
     if len(request.roots) != 1:
         raise JobError("A workspace of several folders has no model of its own; name one of the folders.")
-    if request.on not in ("auto", "inline"):
-        raise JobError("The repository model is trained on this machine; it takes about a minute.")
     if settings.encoder != BASE:
         raise JobError("Only the built-in model can be tuned; set the encoder to base.")
     (root,) = request.roots
     home = home_of(data_dir, root)
     name = f"model-{uuid.uuid4().hex[:12]}"
     home.mkdir(parents=True, exist_ok=True)
-    job = Tune(root, str(home / name), "", settings.max_file_bytes, settings.exclude)
+    job = Tune(
+        root,
+        str(home / name),
+        on="inline" if request.on == "auto" else request.on,  # what takes a minute is not worth a cluster
+        token_file=settings.cluster_token_file,
+        max_file_bytes=settings.max_file_bytes,
+        exclude=settings.exclude,
+        processors=settings.cluster_processors,
+    )
     try:
-        found = client.tune(BASE, job, lambda moved: course.report(_state(moved)), course.token)
+        found = client.tune(BASE, job, lambda moved: course.report(_state(moved)), course.warn, course.token)
     except client.JobFailed as problem:
         raise JobError(f"{problem}".rstrip(".") + ".") from problem
     if found.accepted:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import BinaryIO, NoReturn
@@ -190,9 +190,17 @@ class Child:
         def show(what: str, done: float) -> None:
             self._out.send(Progress(round(100 * done), 100, 0, 0, what))
 
+        def elsewhere(material: bytes) -> bytes:
+            with self._connected(job, tasks.NEEDED_FOR_TUNING) as connection:
+                show(f"training on {connection.where}", 0.2)
+                return connection.call(tasks.train, material, self._token)
+
         settings = Settings(exclude=tuple(job.exclude), max_file_bytes=job.max_file_bytes)
+        there = None if job.on == "inline" else elsewhere
         try:
-            found = tune.tune(self._encoder, Path(job.root), settings, Path(job.out), self._token, show)
+            found = tune.tune(
+                self._encoder, Path(job.root), settings, Path(job.out), self._token, show, elsewhere=there
+            )
         except tune.TooLittle as problem:
             self._out.send(Failed(str(problem)))
         except Cancelled:
@@ -206,9 +214,17 @@ class Child:
             yield Inline(encoder)
             return
         weights = tasks.weights_of(self._name, encoder.fingerprint)
-        self._connection = Connection(job, self._name.startswith(TRANSFORMER), self._out.send)
+        is_transformer = self._name.startswith(TRANSFORMER)
+        needed = tasks.NEEDED_FOR_TRANSFORMERS if is_transformer else tasks.NEEDED
+        with self._connected(job, needed, sum(map(len, weights.files.values()))) as connection:
+            connection.teach(weights, uses_gpu=is_transformer)
+            yield connection
+
+    @contextlib.contextmanager
+    def _connected(self, job: Fill | Tune, needed: Sequence[str], object_bytes: int = 0) -> Iterator[Connection]:
+        self._connection = Connection(job, needed, self._out.send)
         try:
-            self._connection.open(weights, self._token)
+            self._connection.open(self._token, object_bytes)
             yield self._connection
         finally:
             self._connection.close()

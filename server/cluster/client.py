@@ -235,15 +235,25 @@ def run(
     raise AssertionError("unreachable")
 
 
-def tune(encoder: str, job: Tune, report: Callable[[Progress], None], token: CancelToken) -> Tuned:
-    """Train a repository model in a child; raises JobFailed and Cancelled."""
-    try:
-        outcome = _run_once(encoder, job, report, token)
-    except ChildDied as problem:
-        raise JobFailed(f"{problem}; nothing was changed") from None
-    if isinstance(outcome, Done):
-        raise Cancelled
-    return outcome
+def tune(
+    encoder: str, job: Tune, report: Callable[[Progress], None], warn: Callable[[str], None], token: CancelToken
+) -> Tuned:
+    """Train a repository model in a child; raises JobFailed and Cancelled.
+
+    One whose cluster goes away is trained on this machine.
+    """
+    for on in dict.fromkeys((job.on, "inline")):
+        try:
+            outcome = _run_once(encoder, replace(job, on=on), report, token)
+        except ChildDied as problem:
+            if on == "inline":
+                raise JobFailed(f"{problem}; nothing was changed") from None
+            warn(f"{problem}; the model is trained on this machine")
+            continue
+        if isinstance(outcome, Done):
+            raise Cancelled
+        return outcome
+    raise AssertionError("unreachable")
 
 
 def _run_once(encoder: str, job: Fill | Tune, report: Callable[[Progress], None], token: CancelToken) -> Done | Tuned:

@@ -25,7 +25,7 @@ from server.cluster.contact import (
     watched,
 )
 from server.cluster.fill import Batch
-from server.cluster.protocol import Failed, Fill, Lost, Progress
+from server.cluster.protocol import Failed, Fill, Lost, Progress, Tune
 from server.model.encoder import ModelError
 from server.process import install_command
 from server.types import CancelToken
@@ -55,9 +55,12 @@ _STORE_BYTES = 200_000_000
 class Connection:
     """A cluster for the time of one job; `open` it, `run` batches on it, `close` it."""
 
-    def __init__(self, job: Fill, is_transformer: bool, send: Callable[[Progress | Failed | Lost], None]) -> None:
+    def __init__(
+        self, job: Fill | Tune, needed: Sequence[str], send: Callable[[Progress | Failed | Lost], None]
+    ) -> None:
+        """`needed`: the packages that each node must have."""
         self._job = job
-        self._is_transformer = is_transformer
+        self._needed = needed
         self._send = send
         self._is_local = job.on == "local"
         self._head = ("", 0)
@@ -72,13 +75,16 @@ class Connection:
         self._looked_at = self._had_nodes_at = 0.0
         self.where = "a local cluster" if self._is_local else job.on
 
-    def open(self, weights: tasks.Weights, token: CancelToken) -> None:
-        """Connect, check what the nodes have, and send them the model; raises ClusterError and Cancelled."""
+    def open(self, token: CancelToken, object_bytes: int = 0) -> None:
+        """Connect and check what the nodes have; raises ClusterError, ClusterLost and Cancelled.
+
+        `object_bytes`: the size of what is sent once for all tasks.
+        """
         self._environment()
         self._progress("starting a local cluster" if self._is_local else f"connecting to {self._job.on}")
         if self._is_local:
             ray = _ray()
-            self._start(ray, sum(map(len, weights.files.values())))
+            self._start(ray, object_bytes)
         else:
             self._head = address_of(self._job.on)
             probe(*self._head)
@@ -90,7 +96,11 @@ class Connection:
         self._looked_at = self._had_nodes_at = time.monotonic()
         if not self._is_local:
             self._check_nodes(ray, token)
-        gpus = 1 if self._is_transformer and ray.cluster_resources().get("GPU", 0) >= 1 else 0
+
+    def teach(self, weights: tasks.Weights, uses_gpu: bool) -> None:
+        """Send the nodes the model that `run` uses."""
+        ray = _ray()
+        gpus = 1 if uses_gpu and ray.cluster_resources().get("GPU", 0) >= 1 else 0
         self._task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=_TRIES)(tasks.work)
         self._weights = [ray.put(weights)]
         self._fingerprint = weights.fingerprint
@@ -122,6 +132,22 @@ class Connection:
                     yield batch, packed
             if not ready:
                 self._check_alive(ray)
+
+    def call(self, work: Callable[[bytes], bytes], packed: bytes, token: CancelToken) -> bytes:
+        """Return what a function of ours returns, run on one processor; raises as `run` does."""
+        ray = _ray()
+        with self._translated(ray):
+            ref = ray.remote(num_cpus=1, max_retries=_TRIES)(work).remote(packed)
+        self._flying[ref] = Batch((), ()), _TRIES
+        while True:
+            token.check()
+            with self._translated(ray):
+                ready, _ = ray.wait([ref], timeout=0.1)
+            if ready:
+                found = self._result(ray, ref, *self._flying.pop(ref))
+                assert found is not None  # it raises instead on the last try
+                return found
+            self._check_alive(ray)
 
     def close(self) -> None:
         """Let go of the cluster: end what still runs for us, and a local cluster itself."""
@@ -243,7 +269,6 @@ class Connection:
         """
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415
 
-        needed = tasks.NEEDED_FOR_TRANSFORMERS if self._is_transformer else tasks.NEEDED
         ask = ray.remote(num_cpus=0, max_retries=0)(tasks.versions)
         asked: dict[Any, str] = {}
         answered: set[str] = set()
@@ -255,14 +280,14 @@ class Connection:
                 nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")}
                 for name in nodes.keys() - answered - set(asked.values()):
                     near = NodeAffinitySchedulingStrategy(name, soft=False)
-                    asked[ask.options(scheduling_strategy=near).remote(needed)] = name
+                    asked[ask.options(scheduling_strategy=near).remote(self._needed)] = name
                 asked = {ref: name for ref, name in asked.items() if name in nodes}
                 ready, _ = ray.wait(list(asked), timeout=_GLANCE) if asked else ([], [])
             for ref in ready:
                 name = asked.pop(ref)
                 address = nodes[name]["NodeManagerAddress"]
                 try:
-                    self._check_versions(ray.get(ref, timeout=_NODES_SECONDS), needed, address)
+                    self._check_versions(ray.get(ref, timeout=_NODES_SECONDS), address)
                 except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
                     raise ClusterError(f"the node {address} cannot run Sextant: {first_line(error)}") from error
                 except (ray.exceptions.RayError, OSError) as error:
@@ -278,9 +303,8 @@ class Connection:
                     return
                 raise ClusterError(trouble)
 
-    @staticmethod
-    def _check_versions(found: Mapping[str, str], needed: Sequence[str], address: str) -> None:
-        lacking = [name for name in needed if not found[name]]
+    def _check_versions(self, found: Mapping[str, str], address: str) -> None:
+        lacking = [name for name in self._needed if not found[name]]
         if lacking:
             raise ClusterError(
                 f"the node {address} (Python {found['python']}) lacks {', '.join(lacking)}; "
@@ -304,7 +328,7 @@ class Connection:
         except (ray.exceptions.RayError, OSError) as error:
             self._check_alive(ray)
             if tries == _TRIES:
-                raise ClusterLost(f"a batch was lost {tries} times, at last: {first_line(error)}") from error
+                raise ClusterLost(f"work was lost {tries} times, at last: {first_line(error)}") from error
         with self._translated(ray):
             self._submit(batch, tries + 1)
         return None

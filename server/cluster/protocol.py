@@ -64,14 +64,17 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Tune:
-    """Train the repository model of a folder from the open encoder; ends with Tuned or Failed."""
+    """Train the repository model of a folder from the open encoder; ends with Tuned, Failed or Lost."""
 
     root: str
     out: str
     """The model folder that is written if the model is better."""
+    on: str = "inline"
+    token_file: str = ""
     scratch: str = ""
     max_file_bytes: int = 0
     exclude: Sequence[str] = ()
+    processors: int = 0
 
 
 @dataclass(frozen=True, slots=True)

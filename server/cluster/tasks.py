@@ -26,6 +26,7 @@ from server.types import Encoder, Passage
 MARK = "SEXTANT_SCRATCH"
 """The variable by which every process of a job on this machine is known; its value is the job's scratch folder."""
 NEEDED = ("numpy", "safetensors")
+NEEDED_FOR_TUNING = (*NEEDED, "torch", "tree-sitter", "pathspec", "platformdirs")
 NEEDED_FOR_TRANSFORMERS = (*NEEDED, "torch", "sentence-transformers")
 
 _loaded: dict[str, Encoder] = {}
@@ -90,6 +91,13 @@ def work(weights: Sequence[Any], fingerprint: str, packed: bytes) -> bytes:
         _loaded.clear()
         encoder = _loaded[fingerprint] = load(ray.get(weights[0]))
     return encode(encoder, packed)
+
+
+def train(material: bytes) -> bytes:
+    """Train a repository model, in a worker of Ray's: bytes to bytes, no objects."""
+    from server.model import adapt  # noqa: PLC0415
+
+    return adapt.learn(material)
 
 
 def versions(names: Sequence[str]) -> dict[str, str]:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from server.config import Settings as Limits
-from server.model import data, encoder, tokens, workspace
+from server.model import adapt, data, encoder, tokens, workspace
+from server.model.adapt import Settings
 from server.model.data import Corpus
 from server.model.encoder import BagEncoder, Weights
 from server.model.measures import cosines, reciprocal_ranks
-from server.model.network import BagNetwork, Batch, pair_loss
 from server.model.vocabulary import Vocabulary
 from server.types import CancelToken
 
@@ -25,24 +24,6 @@ _log = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
 """Told what is done now, and how much of the whole is done (0 to 1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a tuning run depends on, besides the workspace."""
-
-    epochs: int = 12
-    batch: int = 512
-    rate: float = 4e-3
-    temperature: float = 0.1
-    names: float = 0.5
-    """Questions by name for each question by documentation."""
-    general: float = 1.0
-    """General pairs for each pair of the workspace: practice against forgetting."""
-    words: int = 4_000
-    """Rows added for words of the workspace that the base model only knows in pieces."""
-    seed: int = 1
-    threads: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +38,9 @@ class Outcome:
     general_after: float
     questions: int
     """Held-out questions of the workspace."""
+
+
+_SETTINGS = Settings()
 
 
 class TooLittle(Exception):
@@ -78,10 +62,6 @@ _RESAMPLES = 2_000
 _CONFIDENCE = 0.05
 _WORD_UNITS = 3
 """Units that a word stands in before it gets a row of its own."""
-_MASKED, _UNDOCUMENTED = 0.2, 0.5
-"""Shares of the units that lose their name or their documentation, so that neither alone is relied on."""
-_SPEED = {"rows": 1.0, "importance": 5.0, "fields": 0.0, "scale": 5.0}
-"""Relative learning rates. The fields keep what the base model learned from more code than one workspace has."""
 
 
 def tune(
@@ -91,9 +71,12 @@ def tune(
     out: Path,
     token: CancelToken,
     progress: Progress = lambda what, done: None,
-    settings: Settings = Settings(),
+    settings: Settings = _SETTINGS,
+    elsewhere: Callable[[bytes], bytes] | None = None,
 ) -> Outcome:
     """Train on a workspace and write the model folder `out` if the result is better; TooLittle, Cancelled.
+
+    `elsewhere` runs `adapt.learn` on another machine.
 
     Better: the documentation of held-out files finds its code by more than a bootstrap's noise, and the general set,
     Python's own library, loses less than .01.
@@ -119,7 +102,8 @@ def tune(
         token.check()
         progress("training", 0.2 + 0.7 * done)
 
-    learned = train(vocabulary, weights, trained, practice, settings, step)
+    given = adapt.Material(vocabulary, weights, trained, practice, settings)
+    learned = adapt.train(given, step) if elsewhere is None else adapt.unpack(elsewhere(adapt.pack(given)))
     progress("comparing", 0.9)
     for share in _SHARES:
         tuned = _stored(vocabulary, blend(weights, learned, share))
@@ -174,52 +158,6 @@ def grown(base: BagEncoder, corpus: Corpus, most: int) -> tuple[Vocabulary, Weig
     )
 
 
-def train(
-    vocabulary: Vocabulary,
-    weights: Weights,
-    corpus: Corpus,
-    practice: Corpus,
-    settings: Settings,
-    step: Callable[[float], None] = lambda done: None,
-) -> Weights:
-    """Return the weights after training on a corpus and some general pairs; the same for the same input."""
-    torch.set_num_threads(settings.threads)
-    random = np.random.default_rng(settings.seed)
-    mixed = Corpus(corpus.records + practice.records, corpus.repositories + practice.repositories)
-    counted = data.counted(mixed, vocabulary)
-    own = counted.asked[counted.asked < len(corpus.records)]
-    other = counted.asked[counted.asked >= len(corpus.records)]
-    named = np.flatnonzero(np.diff(counted.names.starts)[: len(corpus.records)])
-    network = BagNetwork(weights, settings.temperature)
-    groups = [{"params": [parameter], "speed": _SPEED[name]} for name, parameter in network.named_parameters()]
-    optimizer = torch.optim.Adam(groups, lr=settings.rate)
-    for epoch in range(settings.epochs):
-        share = random.permutation(other)[: round(len(own) * settings.general)]
-        by_name = random.permutation(named)[: round(len(own) * settings.names)]
-        plan = [(counted.questions, rows, rows) for rows in _batches(np.concatenate((own, share)), settings, random)]
-        plan += [(counted.names, rows, rows) for rows in _batches(by_name, settings, random)]
-        others = np.arange(len(counted.about))
-        plan += [(counted.others, rows, counted.about[rows]) for rows in _batches(others, settings, random)]
-        for number, place in enumerate(random.permutation(len(plan))):
-            done = (epoch + number / len(plan)) / settings.epochs
-            step(done)
-            for group in optimizer.param_groups:
-                group["lr"] = settings.rate * group["speed"] * min(1.0, 10 * done + 0.1, 1.0 - done)
-            source, questions, rows = plan[place]
-            # A name must not be found by itself, nor documentation by itself.
-            masked = np.full(len(rows), True) if source is counted.names else random.random(len(rows)) < _MASKED
-            is_shown = source is not counted.questions
-            undocumented = random.random(len(rows)) < _UNDOCUMENTED if is_shown else np.full(len(rows), True)
-            asked = data.take(source, questions)
-            answers = data.take(counted.passages, rows + masked * len(counted), undocumented)
-            vectors = network(Batch.of(data.joined(asked, answers), network.rows.device))
-            loss = pair_loss(vectors[: len(rows)], vectors[len(rows) :], network.scale)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-    return network.weights()
-
-
 def blend(base: Weights, learned: Weights, share: float) -> Weights:
     """Return weights between two (Wortsman et al. 2022, "Robust fine-tuning"): less learned, less forgotten."""
     return Weights(
@@ -232,13 +170,6 @@ def blend(base: Weights, learned: Weights, share: float) -> Weights:
 def _stored(vocabulary: Vocabulary, weights: Weights) -> BagEncoder:
     """Return the model through the bytes that are stored, so that what is measured is what will answer."""
     return BagEncoder(vocabulary, encoder.unpack(encoder.pack(weights)), "tuned")
-
-
-def _batches(
-    rows: npt.NDArray[np.int64], settings: Settings, random: np.random.Generator
-) -> Iterator[npt.NDArray[np.int64]]:
-    if len(rows):
-        yield from np.array_split(random.permutation(rows), max(1, round(len(rows) / settings.batch)))
 
 
 def _refusal(differences: npt.NDArray[np.float64], forgotten: float) -> str:

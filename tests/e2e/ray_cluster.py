@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from tests.e2e.raw import wait_until
@@ -173,3 +174,38 @@ class RayCluster:
         shutil.rmtree(self._home, ignore_errors=True)
         if self._network:
             self._network.close()
+
+
+class Recorder:
+    """A port that leads to another one, and keeps what is sent there."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = host, port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.sent = bytearray()
+
+    def __enter__(self) -> Recorder:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(self._target)
+                threading.Thread(target=self._pump, args=(near, far, self.sent), daemon=True).start()
+                threading.Thread(target=self._pump, args=(far, near, bytearray()), daemon=True).start()
+
+    @staticmethod
+    def _pump(source: socket.socket, target: socket.socket, kept: bytearray) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                kept += data
+                target.sendall(data)
+        for one in (source, target):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)

@@ -6,6 +6,8 @@ import importlib.util
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,14 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from server.cluster import client
+from server.cluster import client, tasks
 from server.cluster.protocol import Done, Failed, Fill, Progress
 from server.model import encoder
 from server.types import CancelToken
 from tests.e2e.conftest import Start
 from tests.e2e.leftovers import OWNERS, leftovers
-from tests.e2e.raw import RawClient, wait_until
-from tests.e2e.ray_cluster import Network, RayCluster, free_port, title
+from tests.e2e.raw import REPOSITORY, RawClient, wait_until
+from tests.e2e.ray_cluster import Network, RayCluster, Recorder, free_port, title
 from tests.e2e.test_jobs import finished
 
 pytestmark = pytest.mark.skipif(
@@ -340,6 +342,38 @@ def count(database: Path) -> int:
             return int(db.execute("SELECT count(*) FROM vectors").fetchone()[0])
         except sqlite3.OperationalError:
             return 0
+
+
+@pytest.mark.parametrize("strips", [False, True])
+def test_what_leaves_this_machine_is_what_is_said(cluster: RayCluster, tmp_path: Path, strips: bool) -> None:
+    """README: the text of functions (with `strips` only code), the model, our code; no paths, nothing ignored."""
+    root = tmp_path / "zanzibarfolder"
+    root.mkdir()
+    (root / "quaggafile.py").write_text(
+        'class Ocelot:\n    def wombat(self):\n        """Says numbat."""\n        return "kooka"  # echidna\n'
+    )
+    (root / ".gitignore").write_text("dugongfile.py\n")
+    (root / "dugongfile.py").write_text("def platypus():\n    return 1\n")
+    (root / ".env").write_text("KEY=tarsier\n")
+    with Recorder("127.0.0.1", cluster.client_port) as recorder:
+        ran = run(root, tmp_path, f"ray://127.0.0.1:{recorder.port}", cluster.token, strips=strips)
+    assert (ran.done.computed, ran.warnings) == (2, [])
+    code, prose = (b"Ocelot", b"wombat"), (b"numbat", b"kooka", b"echidna")
+    private = (b"zanzibar", b"quagga", b"dugong", b"platypus", b"tarsier", str(tmp_path).encode(), bytes(Path.cwd()))
+    sent = bytes(recorder.sent)
+    assert [word for word in (*code, *prose, *private) if word in sent] == [*code, *(() if strips else prose)]
+
+
+def test_a_node_is_asked_for_all_that_a_worker_imports() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", "import sys, server.cluster.tasks; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=REPOSITORY,
+    )
+    modules = {name.split(".")[0] for name in found.stdout.split()} - sys.stdlib_module_names
+    assert {name for name in modules if not name.startswith("_")} == {"server", *tasks.NEEDED}
 
 
 def test_a_cluster_of_another_python_says_what_to_install(code: Path, tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ ONLY_IN = {
         "server/model/clones.py",
     ),
     "torch": (
+        "server/model/adapt.py",
         "server/model/network.py",
         "server/model/train.py",
         "server/model/distill.py",
