@@ -116,9 +116,10 @@ class Watch:
 
     def _begin(self) -> None:
         """Start watching; where the system cannot, look at everything from time to time."""
-        self._observer, self._inode = Observer(), inode_of(Path(self._root))
+        self._observer, self._inode = None, inode_of(Path(self._root))
         self._watched.clear()
         try:
+            self._observer = Observer()
             around = str(Path(self._root).parent)
             if around != self._root:
                 with contextlib.suppress(PermissionError, FileNotFoundError):

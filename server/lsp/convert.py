@@ -155,6 +155,10 @@ def to_path(uri: str, windows: bool = _WINDOWS) -> str | None:
     elif windows and re.match(r"/[A-Za-z]:", path):
         # Editors disagree about the case of the drive letter (and about its colon: c%3A).
         path = path[1].lower() + path[2:]
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:  # half a surrogate pair names no file
+        return None
     return ntpath.normpath(path) if windows else posixpath.normpath(path)
 
 

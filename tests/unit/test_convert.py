@@ -186,6 +186,7 @@ def test_half_a_surrogate_pair_is_no_text() -> None:
         ("file:", None),
         ("file:a.py", None),
         ("file:///home/a%00b", None),
+        ("file:///home/\ud800.py", None),
         ("file://[broken", None),
         ("", None),
     ],
