@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import sqlite3
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +29,8 @@ _VERSION = 2
 """Of the table, in the database's `user_version`."""
 _TABLE = "CREATE TABLE vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL, day INTEGER NOT NULL)"
 """With row numbers, so that vectors are appended: among keys, which are random, each would rewrite a page of others."""
+_SEAL = 4
+"""Bytes of a row's checksum."""
 _READ_ONLY = 8
 """SQLite's code for an attempt to write what was opened for reading."""
 
@@ -142,8 +145,13 @@ class VectorStore:
                 return []
             try:
                 query = f"SELECT key, vector FROM vectors WHERE key IN ({','.join('?' * len(keys))})"
-                # Of another length: a miss, not an error.
-                return [row for row in self._db.execute(query, keys) if len(row[1]) == 2 * self._dimensions]
+                size = 2 * self._dimensions
+                # Damaged, or of another length: a miss, not an error.
+                return [
+                    (key, sealed[:size])
+                    for key, sealed in self._db.execute(query, keys)
+                    if len(sealed) == size + _SEAL and _sealed(key, sealed[:size]) == sealed
+                ]
             except sqlite3.DatabaseError as problem:
                 if attempt or is_environment(problem):
                     raise
@@ -192,9 +200,14 @@ class VectorStore:
         day = today()
         with db:
             db.executemany(
-                "INSERT OR IGNORE INTO vectors(key, vector, day) VALUES (?, ?, ?)",
-                [(key, blob, day) for key, blob in sorted(self._unsaved.items())],
+                "INSERT OR REPLACE INTO vectors(key, vector, day) VALUES (?, ?, ?)",
+                [(key, _sealed(key, row), day) for key, row in sorted(self._unsaved.items())],
             )
+
+
+def _sealed(key: bytes, row: bytes) -> bytes:
+    """Return a row with a checksum of it and its key, as it is stored: SQLite has none of its own."""
+    return row + zlib.crc32(row, zlib.crc32(key)).to_bytes(_SEAL, "little")
 
 
 def today() -> int:
@@ -214,6 +227,7 @@ def _bring_up_to_date(db: sqlite3.Connection) -> None:
         db.execute(_TABLE)
         if older:
             day = "day" if "day" in older else str(today())
-            db.execute(f"INSERT INTO vectors SELECT key, vector, {day} FROM older")
+            db.create_function("sealed", 2, _sealed, deterministic=True)
+            db.execute(f"INSERT INTO vectors SELECT key, sealed(key, vector), {day} FROM older")
             db.execute("DROP TABLE older")
         db.execute(f"PRAGMA user_version = {_VERSION}")

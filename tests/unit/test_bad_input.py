@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from server.config import Settings
+from server.config import Settings, user_settings
 from server.engine import Engine
 from server.index.files import Found, look
 from server.index.ingest import ingest_file
@@ -24,7 +24,7 @@ GOOD = 'def greet(name):\n    """Say hello to somebody."""\n    return f"hello {
 RUN = """
 import json, os, sys
 from pathlib import Path
-from server.config import Settings
+from server.config import Settings, user_settings
 from server.engine import Engine
 from server.model import encoder
 from server.types import CancelToken, Query
@@ -209,3 +209,19 @@ def test_a_secret_that_is_not_indexed_cannot_be_compared(root: Path, indexed: En
     assert status_of(indexed).state == "ready"
     with pytest.raises(QuestionError):
         indexed.snapshot.similar(Similar(path=str(root / ".env"), start=0, end=8), CancelToken())
+
+
+def test_a_file_of_settings_that_makes_no_sense_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "settings.json"
+    monkeypatch.setenv("SEXTANT_SETTINGS", str(path))
+    for text in ("[" * 100_000, '{"a":' * 100_000, "{", "[]", "\udcff", " " * 2_000_000 + "{}"):
+        path.write_text(text, encoding="utf-8", errors="surrogateescape")
+        settings, problems = user_settings()
+        assert settings == Settings()
+        assert len(problems) == 1
+        assert str(path) in problems[0]
+    if hasattr(os, "mkfifo"):
+        path.unlink()
+        os.mkfifo(path)
+        assert user_settings()[0] == Settings()
+        assert "no file" in user_settings()[1][0]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
+import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -93,6 +96,36 @@ def test_damaged_files_are_rebuilt(root: Path, tmp_path: Path, victim: str, dama
             {"truncate": content[: len(content) // 2], "overwrite": b"\xa5" * len(content)}.get(damage, b"")
         )
     assert names(run(root, data, lambda engine: engine.rescan())) == expected
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_flipped_bit_anywhere_changes_no_answer(root: Path, tmp_path: Path, seed: int) -> None:
+    data = tmp_path / "data"
+    expected = compacted(root, data)
+    home = home_of(data, str(root))
+    current = next(home.glob("generation-*"))
+    rng = random.Random(seed)
+    file = rng.choice([home / "index.db", *(data / "vectors").glob("*.db"), *sorted(current.iterdir())])
+    if file.suffix == ".db":
+        shutil.rmtree(current)  # so that everything is read from the databases
+    content = bytearray(file.read_bytes())
+    for _ in range(rng.choice((1, 1, 30))):
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    file.write_bytes(content)
+    assert names(run(root, data, lambda engine: engine.rescan())) == expected
+
+
+def test_a_generation_whose_files_have_other_names_is_left_aside(root: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    expected = compacted(root, data)
+    described = next(home_of(data, str(root)).glob("generation-*")) / "meta.json"
+    text = described.read_text()
+    assert '"mail.py"' in text
+    swapped = {'"mail.py"': '"dates.py"', '"dates.py"': '"mail.py"'}
+    described.write_text(re.sub("|".join(swapped), lambda found: swapped[found[0]], text))
+    found = run(root, data)
+    assert names(found) == expected
+    assert found[0].hits[0].path == "mail.py"
 
 
 def test_an_index_of_another_format_is_rebuilt(root: Path, tmp_path: Path) -> None:
