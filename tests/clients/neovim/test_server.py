@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sysconfig
@@ -98,7 +99,7 @@ def test_status_and_progress(edit: Open, tmp_path: Path) -> None:
     until(lambda: found(editor) and "indexing" not in notices(editor), "all hits, without a key", 120)
     assert any("shlex" in line for line in found(editor))
     statuses = until(lambda: editor.lua("return _G.statuses"))
-    assert any(status.endswith("%%") for status in statuses), statuses
+    assert any(re.fullmatch(r"sextant: indexing \d+ %%", status) for status in statuses), statuses
     editor.keys("<Esc>")
     until(lambda: editor.lua("return require('sextant').status()") == "sextant", "quiet")
     editor.lua("_G.told = '' vim.api.nvim_echo = function(chunks) _G.told = chunks[1][1] end")
