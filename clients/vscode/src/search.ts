@@ -150,8 +150,7 @@ export class Search {
         clearTimeout(this.previewing);
         if (hit) {
             // That a file is gone is said when it is opened.
-            const log = (error: unknown): void => this.server.log.warn(messageOf(error));
-            this.previewing = setTimeout(() => void this.preview.show(hit).catch(log), PREVIEW_DELAY);
+            this.previewing = setTimeout(() => void this.preview.show(hit).catch(() => undefined), PREVIEW_DELAY);
         }
     }
 
