@@ -65,8 +65,9 @@ def test_the_servers_status(client: RawClient, tmp_path: Path) -> None:
     client.wait_ready()
     client.wait(lambda each: each.get("method") == "experimental/serverStatus" and each["params"]["quiescent"])
     said = client.notifications("experimental/serverStatus")
-    assert said[0] == {"health": "ok", "quiescent": False}
-    assert said[-1] == {"health": "ok", "quiescent": True}
+    assert {**said[0], "summary": ""} == {"health": "ok", "quiescent": False, "summary": ""}
+    assert said[0]["summary"] == "indexing 0 %"
+    assert said[-1] == {"health": "ok", "quiescent": True, "summary": "ready: 2,000 functions"}
     assert all(one != other for one, other in pairwise(said))  # changes only
 
 

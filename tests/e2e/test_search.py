@@ -472,3 +472,11 @@ def test_root_uri_and_root_path(start: Start, workspace: Path) -> None:
         client = start()
         client.initialize(**place, initializationOptions=["no", "settings"])
         assert [folder["uri"] for folder in client.result("sextant/indexStatus")["folders"]] == [workspace.as_uri()]
+
+
+def test_a_filter_that_is_being_typed(session: RawClient) -> None:
+    result = session.result("sextant/search", {"query": "delay lang:py", "complete": True})
+    assert result["hits"] == []
+    assert result["completions"] == [{"label": "python", "query": "delay lang:python "}]
+    assert session.result("sextant/search", {"query": "delay lang:python", "complete": True})["hits"]
+    assert session.code("sextant/search", {"query": "delay lang:py\u0000"}) == REQUEST_FAILED

@@ -5,8 +5,11 @@ import * as lsp from "vscode-languageclient/node";
 import { offer } from "./present";
 import * as protocol from "./protocol";
 
-/** Runs a command of the server's, such as one of a code action, in this editor's own way; false if it has none. */
-export type RunCommand = (command: string, args: unknown[]) => boolean;
+/** The commands of the server's code actions, and how this editor answers them. */
+const OWN: Record<string, string> = {
+    "sextant.search": "sextant.searchCode",
+    "sextant.findSimilar": "sextant.findSimilarToSelection",
+};
 
 type WorkDone = lsp.WorkDoneProgressBegin | lsp.WorkDoneProgressReport | lsp.WorkDoneProgressEnd;
 
@@ -18,7 +21,7 @@ class Client extends lsp.LanguageClient {
 }
 
 /** Return a client of that command; it is not started yet. */
-export function connect(command: string, log: vscode.LogOutputChannel, runCommand: RunCommand): lsp.LanguageClient {
+export function connect(command: string, log: vscode.LogOutputChannel): lsp.LanguageClient {
     const jobs = new Map<lsp.ProgressToken, (params: WorkDone) => void>();
     // Nothing is looked up in the workspace just because the server was started there.
     const server = { command, args: ["serve"], options: { cwd: __dirname } };
@@ -37,7 +40,8 @@ export function connect(command: string, log: vscode.LogOutputChannel, runComman
             },
         },
         middleware: {
-            executeCommand: (name, args: unknown[], next): unknown => !runCommand(name, args) && next(name, args),
+            executeCommand: (name, args: unknown[], next): unknown =>
+                OWN[name] ? vscode.commands.executeCommand(OWN[name], ...args) : next(name, args),
             handleWorkDoneProgress: (token, params, next) => {
                 if (params.kind === "begin" && params.cancellable) {
                     const cancel = lsp.WorkDoneProgressCancelNotification.type;

@@ -8,19 +8,11 @@ import { Search } from "./search";
 import { Server } from "./server";
 import { Status } from "./status";
 
-/** The commands of the server's code actions, and how this editor answers them. */
-const OWN: Record<string, string> = {
-    "sextant.search": "sextant.searchCode",
-    "sextant.findSimilar": "sextant.findSimilarToSelection",
-};
 let server: Server | undefined;
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
     const log = vscode.window.createOutputChannel("Sextant", { log: true });
-    const started = (server = new Server(context, log, (name, args) => {
-        void (OWN[name] && vscode.commands.executeCommand(OWN[name], ...args));
-        return name in OWN;
-    }));
+    const started = (server = new Server(context, log));
     const results = new Results(context);
     const search = new Search(started, results, new Preview(), context.workspaceState);
     const status = new Status(started, context);

@@ -26,7 +26,6 @@ export class Search {
     private asking = new vscode.CancellationTokenSource();
     private typing: NodeJS.Timeout | undefined;
     private previewing: NodeJS.Timeout | undefined;
-    private found: { query: string; result: protocol.SearchResult } | undefined;
     /** What the list answers. */
     private listed = "";
     /** Whether there is more to find than is shown. */
@@ -69,15 +68,15 @@ export class Search {
         void vscode.commands.executeCommand("setContext", "sextant.searching", true);
     }
 
-    /** Move the list into the results view. */
+    /** Move the list into the results view. It is asked for again: what is shown may be what was found at once. */
     pin(): void {
-        if (this.found) {
-            const { query, result } = this.found;
+        const query = this.pick.value;
+        if (query.trim()) {
             this.remember();
             this.pick.hide();
-            const params = this.paramsOf(query);
+            const params = { ...this.paramsOf(query), complete: false };
             const ask: Listing["ask"] = (token) => this.server.request(protocol.SEARCH, params, token);
-            void this.results.show({ title: query, result, ask });
+            void this.results.ask("searching", ask, (result) => ({ title: query, result, ask }));
         }
     }
 
@@ -114,7 +113,6 @@ export class Search {
         const { completions } = result;
         const isSame = this.listed === query;
         this.listed = query;
-        this.found = completions ? undefined : { query, result };
         this.isIncomplete = result.isIncomplete;
         if (completions) {
             const asked = query.trim() ? [] : this.memory.get<string[]>(HISTORY, []);
@@ -150,8 +148,7 @@ export class Search {
         clearTimeout(this.previewing);
         if (hit) {
             // That a file is gone is said when it is opened.
-            const log = (error: unknown): void => this.server.log.warn(messageOf(error));
-            this.previewing = setTimeout(() => void this.preview.show(hit).catch(log), PREVIEW_DELAY);
+            this.previewing = setTimeout(() => void this.preview.show(hit).catch(() => undefined), PREVIEW_DELAY);
         }
     }
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as vscode from "vscode";
 import * as lsp from "vscode-languageclient/node";
 
-import { connect, type RunCommand } from "./client";
+import { connect } from "./client";
 import { findServer } from "./discovery";
 import { install } from "./install";
 import { offer } from "./present";
@@ -43,8 +43,7 @@ export class Server {
 
     constructor(
         context: vscode.ExtensionContext,
-        readonly log: vscode.LogOutputChannel,
-        private readonly runCommand: RunCommand,
+        private readonly log: vscode.LogOutputChannel,
     ) {
         this.environment = join(context.globalStorageUri.fsPath, "server");
         context.subscriptions.push(
@@ -125,7 +124,7 @@ export class Server {
         }
         const { command, from } = found;
         this.log.info(`starting ${command} from ${from}`);
-        const client = connect(command, this.log, this.runCommand);
+        const client = connect(command, this.log);
         client.onNotification(protocol.SERVER_STATUS, (health) => {
             this.health = health;
             this.changed.fire();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sysconfig
@@ -79,7 +80,10 @@ def test_health(editor: Editor) -> None:
 
 
 def test_status_and_progress(edit: Open, tmp_path: Path) -> None:
-    """While a project is indexed for the first time, the statusline counts and the picker tells and asks again."""
+    """While a project is indexed for the first time, the statusline counts and the picker tells and asks again.
+
+    What is found by words alone comes before the rest.
+    """
     folder, source = tmp_path / "large", Path(sysconfig.get_path("stdlib"))
     (folder / ".git").mkdir(parents=True)
     for path in [*source.glob("*.py"), *source.glob("asyncio/*.py"), *source.glob("multiprocessing/*.py")]:
@@ -91,14 +95,21 @@ def test_status_and_progress(edit: Open, tmp_path: Path) -> None:
         vim.api.nvim_create_autocmd('LspProgress', { callback = function()
           vim.schedule(function() table.insert(_G.statuses, require('sextant').status()) end)
         end })
+        _G.early = 0
+        local client = require('sextant.client')
+        local request = client.request
+        client.request = function(buf, method, params, done, early)
+          return request(buf, method, params, done, function(...) _G.early = _G.early + 1 early(...) end)
+        end
     """
     editor = edit(folder, "shlex.py", init=setup() + watch, environment=own)
     editor.nvim.command("Sextant search split a string as a shell does")
     until(lambda: "indexing" in notices(editor), "the picker says that answers may be missing")
     until(lambda: found(editor) and "indexing" not in notices(editor), "all hits, without a key", 120)
     assert any("shlex" in line for line in found(editor))
+    assert editor.lua("return _G.early") > 0
     statuses = until(lambda: editor.lua("return _G.statuses"))
-    assert any(status.endswith("%%") for status in statuses), statuses
+    assert any(re.fullmatch(r"sextant: indexing \d+ %%", status) for status in statuses), statuses
     editor.keys("<Esc>")
     until(lambda: editor.lua("return require('sextant').status()") == "sextant", "quiet")
     editor.lua("_G.told = '' vim.api.nvim_echo = function(chunks) _G.told = chunks[1][1] end")

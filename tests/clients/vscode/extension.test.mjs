@@ -207,6 +207,8 @@ test("a job shows its progress and says how it ended", async (context) => {
         return context.skip("this server has no sextant/reindex");
     }
     await editor.command("Sextant: Reindex…");
+    await editor.rows().filter({ hasText: "Local Ray" }).waitFor();
+    assert.equal(await editor.rows().count(), 2, "no cluster is offered that is not in the settings");
     await editor.accept("Here");
     await page.locator(".notifications-toasts .notification-list-item", { hasText: "Source: Sextant" }).first().waitFor();
     await editor.shot("job");
@@ -247,6 +249,24 @@ test("all folders of a workspace are searched", async () => {
     await editor.input().fill("wrap a paragraph");
     await editor.rows().filter({ hasText: "textwrap.py" }).first().waitFor();
     await page.keyboard.press("Escape");
+});
+
+test("a model is tuned where the user says, and not where there is nothing to learn from", async (context) => {
+    if (!JSON.parse(process.env.SEXTANT_TEST_METHODS).includes("sextant/tune")) {
+        return context.skip("this server has no sextant/tune");
+    }
+    trace({ "sextant.clusterAddress": "ray://127.0.0.1:1" });
+    await until("the cluster of the settings is offered", async () => {
+        await editor.command("Sextant: Tune Model to This Repository…");
+        await editor.rows().filter({ hasText: "Local Ray" }).waitFor();
+        return (await editor.rows().filter({ hasText: "ray://127.0.0.1:1" }).count()) === 1;
+    });
+    await editor.accept("Here");
+    await editor.rows().filter({ hasText: "other" }).first().waitFor();
+    await editor.input().fill("other");
+    await editor.accept("other");
+    await editor.notification(/functions with an English description to learn from.*so the base model stays/).waitFor();
+    trace();
 });
 
 test("a server that is not there is said to be missing, with what to do", async () => {

@@ -178,6 +178,8 @@ end
 ---@param hit sextant.Found
 ---@param command? string 'split', 'vsplit' or 'tab split' to do so elsewhere
 function M.open(hit, command)
+  local path = vim.uri_to_fname(hit.location.uri)
+  if #M.lines(path) == 0 then return vim.notify(('sextant: %s is gone'):format(path), vim.log.levels.WARN) end
   if command then vim.cmd(command) end
   vim.lsp.util.show_document(hit.location, hit.encoding, { focus = true })
 end

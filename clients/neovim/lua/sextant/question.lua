@@ -6,9 +6,12 @@ local hit = require('sextant.hit')
 ---@field title string
 ---@field words string the words to begin with
 ---@field hint string shown while there are none
+---@field stop fun(self: sextant.Question) cancel what was asked last
 ---@field private static boolean whether words filter one answer instead of asking anew
 ---@field private known? sextant.Answer
----@field private cancel fun()
+---@field private buf integer on whose behalf it is asked
+---@field private method 'sextant/search'|'sextant/findSimilar'
+---@field private params fun(client: vim.lsp.Client, words: string): table
 local Question = {}
 Question.__index = Question
 
@@ -61,9 +64,6 @@ function Question:ask(words, done, early)
   end, early and function(...) early(answer_of(...)) end)
 end
 
---- Cancel what was asked last.
-function Question.stop() end
-
 --- Ask what `params` says, for the current buffer.
 ---@param method string
 ---@param words string
@@ -72,7 +72,7 @@ function Question.stop() end
 function Question.new(method, words, params)
   local static, buf = method ~= 'sextant/search', vim.api.nvim_get_current_buf()
   local shared = { limit = require('sextant.config').options.limit, explain = true }
-  local fields = { static = static, buf = buf, method = method, words = words }
+  local fields = { static = static, buf = buf, method = method, words = words, stop = function() end }
   fields.params = function(...) return vim.tbl_extend('force', shared, params(...)) end
   fields.title, fields.hint = static and 'Similar code' or 'Sextant', static and 'filter' or 'what does the code do?'
   return setmetatable(fields, Question)

@@ -1,0 +1,46 @@
+"""Filters of a query that is being typed."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.index.question import parse
+from server.lsp.complete import completions
+from server.types import Query, QuestionError
+
+LANGUAGES = {"python", "c", "cpp", "csharp"}
+
+
+def labels(query: str) -> list[str] | None:
+    found = completions(query, LANGUAGES)
+    return None if found is None else [each.label for each in found]
+
+
+def test_an_empty_query_offers_the_filters() -> None:
+    assert labels("") == labels("  ") == ["lang:", "kind:", "path:", "-path:", "in:"]
+
+
+def test_values_are_completed() -> None:
+    assert labels("retry lang:") == ["c", "cpp", "csharp", "python"]
+    assert labels("retry lang:CP") == ["cpp"]
+    assert labels("kind:me") == ["method"]
+    assert "doc" in (labels("retry in:") or [])
+    assert labels("path:") == []
+
+
+def test_the_rest_of_the_query_is_kept() -> None:
+    [completion] = completions("parse  a\theader kind:me", LANGUAGES) or []
+    assert completion.query == "parse  a\theader kind:method "
+
+
+def test_what_is_complete_or_free_text_is_asked() -> None:
+    for query in ("retry", "lang:c", "lang:python ", "path:src", "lang:nothing", "like kind: method", "slang:", "a\nb"):
+        assert labels(query) is None, query
+
+
+def test_what_is_offered_can_be_asked() -> None:
+    for start in ("kind:", "in:"):
+        for completion in completions(start, LANGUAGES) or []:
+            parse(Query(completion.query + "retry"))
+    with pytest.raises(QuestionError):
+        parse(Query("kind:"))
