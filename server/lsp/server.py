@@ -66,10 +66,11 @@ class SextantProtocol(LanguageServerProtocol):
 
     def _register_builtin_features(self) -> None:
         # Documents and commands are ours (documents.py and actions.py say why): without its own handlers pygls neither
-        # keeps a second copy of each text nor starts a command that a cancel does not stop.
+        # keeps a second copy of each text nor starts a command that a cancel does not stop. Nor are its progresses.
         super()._register_builtin_features()  # type: ignore[no-untyped-call]
+        ours = (types.WORKSPACE_EXECUTE_COMMAND, types.WINDOW_WORK_DONE_PROGRESS_CANCEL)
         for method in list(self.fm.builtin_features):
-            if method.startswith(("textDocument/", "notebookDocument/")) or method == types.WORKSPACE_EXECUTE_COMMAND:
+            if method.startswith(("textDocument/", "notebookDocument/")) or method in ours:
                 del self.fm.builtin_features[method]
 
     @property

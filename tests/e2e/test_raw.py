@@ -117,10 +117,13 @@ def test_malformed_notifications_are_ignored(session: RawClient) -> None:
     session.notify("$/cancelRequest", {})
     session.notify("$/cancelRequest")
     session.notify("$/setTrace", {"value": "rubbish"})
+    session.notify("window/workDoneProgress/cancel", {"token": {}})
+    session.notify("window/workDoneProgress/cancel", {"token": "never-begun"})
     session.notify("sextant/search", {"query": "a request without id"})
     session.notify("no/such/thing", [1, 2])
     alive(session)
     assert not session.notifications("window/showMessage")
+    assert "a bug" not in session.log()
 
 
 @pytest.mark.parametrize(
