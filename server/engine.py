@@ -39,6 +39,8 @@ _BACKSTOP = 300.0
 file systems report nothing of what others do)."""
 _APART = 60.0
 """Seconds for which the process for large texts is kept for the next one."""
+_REST = 2.0
+"""Seconds without a change after which the memory that changes took is given back to the system."""
 _STATUS_INTERVAL = 0.1
 """Seconds between two reports of progress."""
 _PUBLISH_SHARE = 0.1
@@ -90,6 +92,7 @@ class Engine:
         self._wanted: dict[str, tuple[str | None, str] | None] = {}
         """The newest text of each document that has not been applied; None for one that was closed."""
         self._tended_at = 0.0
+        self._is_rested = True
         self._looked_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="sextant-engine", daemon=True)
 
@@ -209,8 +212,12 @@ class Engine:
             change: Callable[[], None] | None = self._posted.get(waits, self._patience())
         except queue.Empty:
             change = None
+            if waits and not self._is_rested:
+                release_memory()
+                self._is_rested = True
         self._tend()
         if change is not None:
+            self._is_rested = False
             self._guard(change)
             if self._posted.empty():
                 self._guard(self._publish)  # a burst of changes is published once
@@ -232,6 +239,8 @@ class Engine:
             return _FOLLOW
         if any(folder.is_degraded for folder in folders):
             return _RETRY
+        if not self._is_rested:
+            return _REST
         return _APART if self._apart.is_running else None
 
     def _tend(self) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lsprotocol import types
@@ -20,7 +22,7 @@ from server.lsp.progress import IndexProgress, Notify
 from server.lsp.settings import Configuration, Request
 from server.lsp.status import ServerStatus, is_wanted
 from server.lsp.tasks import Tasks
-from server.types import CancelToken, SearchResult
+from server.types import CancelToken, Encoder, SearchResult
 
 if TYPE_CHECKING:
     from server.config import Settings
@@ -127,10 +129,10 @@ class Session:
                 logger.debug("the index changed after the session's end")
 
         try:
-            # The imports need no settings: they go on while the client tells them.
-            await self.tasks.run(_import_engine)
+            # What needs no settings goes on while the client tells them.
+            model = await self.tasks.run(_load_model)
             settings = await self.configuration.first()
-            engine = await self.tasks.run(lambda token: _make_engine(settings, on_change, token))
+            engine = await self.tasks.run(lambda token: _make_engine(settings, model, on_change, token))
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -302,18 +304,22 @@ class Session:
             self._status.update(convert.index_status(status, self.roots).folders)
 
 
-def _import_engine(_: CancelToken) -> None:
-    # Imported here, in a thread: numpy, tree-sitter and the model are not needed to answer initialize.
-    pass
-
-
-def _make_engine(settings: Settings, on_change: Callable[[], None], token: CancelToken) -> Engine:
-    from server import config  # noqa: PLC0415
-    from server.engine import Engine  # noqa: PLC0415
+def _load_model(_: CancelToken) -> Encoder:
+    # Imported here, in a thread: the engine and the model are not needed to answer initialize.
     from server.model import encoder  # noqa: PLC0415
 
+    import_module("server.engine")
+    model = encoder.load()
+    gc.freeze()  # what was imported stays, so no collection has to look at it: that would hold the event loop for 40 ms
+    return model
+
+
+def _make_engine(settings: Settings, model: Encoder, on_change: Callable[[], None], token: CancelToken) -> Engine:
+    from server import config  # noqa: PLC0415
+    from server.engine import Engine  # noqa: PLC0415
+
     token.check()
-    return Engine(settings, encoder.load(), config.data_dir(), on_change, watches=True)
+    return Engine(settings, model, config.data_dir(), on_change, watches=True)
 
 
 def _failure(error: Exception) -> str:

@@ -38,6 +38,25 @@ tokenizer.normalizer = normalizers.BertNormalizer()
 tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
 StaticModel(np.load(folder + "/rows.npy"), tokenizer).save_pretrained(folder + "/table")
 """
+OURS = """
+import json, sys, time
+from pathlib import Path
+from server.config import Settings
+from server.engine import Engine
+from server.model import encoder
+
+if __name__ == "__main__":
+    engine = Engine(Settings(), encoder.load(), Path(sys.argv[2]))
+    engine.add_folder(sys.argv[1])
+    engine.start()
+    while not engine.status().folders or engine.status().folders[0].state != "ready":
+        time.sleep(0.01)
+    searchable = time.time()
+    engine.wait_idle()
+    status = engine.status().folders[0]
+    engine.close()
+    print(json.dumps([sum(status.languages.values()), status.units, searchable]))
+"""
 PEER = """
 import sys
 from semble.index import SembleIndex
@@ -77,17 +96,24 @@ def main() -> None:
         if file.is_file():
             file.read_bytes()
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "server", "index", "--json", str(root)]
-        shown, wall, cpu = timed(command, {"SEXTANT_DATA_DIR": folder})
-        found = json.loads(shown)
-    print(f"sextant: {found['files']:,} files, {found['units']:,} units: {wall:.1f} s, {cpu:.1f} s of processor time")
+        begun = time.time()
+        shown, wall, cpu = timed([sys.executable, "-c", OURS, str(root), folder], {})
+        files, units, searchable = json.loads(shown)
+    searchable -= begun
+    print(
+        f"sextant: {files:,} files, {units:,} units: all searchable after {searchable:.1f} s, folded and ended after "
+        f"{wall:.1f} s, {cpu:.1f} s of processor time"
+    )
     if not options.peer:
         print("semble: not measured; see --help for how to install it")
         return
     with tempfile.TemporaryDirectory() as folder:
         chunks, its_wall, its_cpu = peer(options.peer, root, Path(folder))
     print(f"semble: {chunks:,} chunks: {its_wall:.1f} s, {its_cpu:.1f} s of processor time")
-    print(f"sextant is {its_wall / wall:.2f} times as fast, {its_cpu / cpu:.2f} by processor time")
+    print(
+        f"sextant is {its_wall / searchable:.2f} times as fast until all is searchable (where semble ends), "
+        f"{its_wall / wall:.2f} to the end, {its_cpu / cpu:.2f} by processor time"
+    )
 
 
 if __name__ == "__main__":
