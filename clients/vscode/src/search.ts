@@ -141,7 +141,9 @@ export class Search {
         this.pick.items = items;
         const same = items.find((item) => isChosen && isHit(item) && item.description === active?.description);
         const first = same ?? items.find(isHit);
-        this.pick.activeItems = first ? [first] : this.pick.activeItems;
+        if (first) {
+            this.pick.activeItems = [first];
+        }
     }
 
     private look(hit: protocol.Hit | undefined): void {

@@ -99,7 +99,10 @@ def test_status_and_progress(edit: Open, tmp_path: Path) -> None:
         local client = require('sextant.client')
         local request = client.request
         client.request = function(buf, method, params, done, early)
-          return request(buf, method, params, done, function(...) _G.early = _G.early + 1 early(...) end)
+          return request(buf, method, params, done, early and function(...)
+            _G.early = _G.early + 1
+            early(...)
+          end)
         end
     """
     editor = edit(folder, "shlex.py", init=setup() + watch, environment=own)
