@@ -82,7 +82,7 @@ test("an empty question offers what was asked before, and filters", async () => 
 
 test("a filter that makes no sense is explained", async () => {
     await ask("parse a header kind:banana");
-    await editor.rows().filter({ hasText: "is not one of" }).first().waitFor();
+    await editor.rows().filter({ hasText: "there is no kind" }).first().waitFor();
     await page.keyboard.press("Escape");
 });
 
