@@ -144,7 +144,7 @@ def run_vectors(arguments: argparse.Namespace) -> int:
         except ExchangeError as problem:
             report.complain(f"{problem}.")
             return 2
-    report.outcome(True, f"{added:,} vectors that were not known were taken from {path}", as_json=arguments.json)
+    report.outcome(True, f"{added:,} new vectors were taken from {path}", as_json=arguments.json)
     return 0
 
 

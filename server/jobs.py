@@ -51,6 +51,11 @@ class JobError(Exception):
     """Says why a job ended without its result, and what to do about it."""
 
 
+def sentence(text: str) -> str:
+    """Return a text with an end."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 @dataclass(frozen=True, slots=True)
 class Course:
     """What the work of a job is given beside its request."""

@@ -12,7 +12,7 @@ from server.cluster import client
 from server.cluster.protocol import Done, Fill, Progress
 from server.config import Settings
 from server.engine import Engine
-from server.jobs import Course, JobError, Outcome, Request, State
+from server.jobs import Course, JobError, Outcome, Request, State, sentence
 from server.spaces import Spaces
 from server.types import CancelToken
 
@@ -40,7 +40,7 @@ def reindex(engine: Engine, settings: Settings, data_dir: Path, request: Request
     if missing:
         return Outcome(False, f"{missing:,} functions changed meanwhile; reindex once more.")
     units = sum(folder.units for folder in engine.status().folders if folder.root in request.roots)
-    how = f"{done.computed:,} encoded on {done.where}, the rest known" if done is not None else "up to date"
+    how = f"{done.computed:,} encoded on {done.where}, the rest known" if done and done.computed else "up to date"
     return Outcome(True, f"{units:,} functions: {how} ({time.monotonic() - started:.0f} s).")
 
 
@@ -81,7 +81,7 @@ def compute(
             course.warn(f"{problem}; the work is done on this machine")
             done = compute(roots, "inline", settings, data_dir, course, export=export)
     except client.JobFailed as problem:
-        raise JobError(f"{problem}.") from problem
+        raise JobError(sentence(str(problem))) from problem
     course.token.check()
     return done
 

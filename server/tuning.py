@@ -12,7 +12,7 @@ from server.cluster import client
 from server.cluster.protocol import Progress, Tune
 from server.config import Settings
 from server.folder import home_of
-from server.jobs import Course, JobError, Outcome, Request, State
+from server.jobs import Course, JobError, Outcome, Request, State, sentence
 from server.model import encoder
 from server.model.choice import BASE, FOLDER
 from server.model.encoder import ModelError
@@ -65,7 +65,7 @@ def tune(settings: Settings, data_dir: Path, request: Request, course: Course) -
     try:
         found = client.tune(BASE, job, lambda moved: course.report(_state(moved)), course.warn, course.token)
     except client.JobFailed as problem:
-        raise JobError(f"{problem}".rstrip(".") + ".") from problem
+        raise JobError(sentence(str(problem))) from problem
     if found.accepted:
         _point(home, {"name": name, **asdict(found)})
     _collect(home)

@@ -10,15 +10,16 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from server.cluster import protocol, reaper, tasks
 from server.cluster.contact import ClusterError, ClusterLost
 from server.cluster.driver import Connection
-from server.cluster.fill import Compute, Inline, fill
+from server.cluster.fill import Batch, Compute, Inline, fill
 from server.cluster.protocol import (
     Cancel,
     Done,
@@ -191,7 +192,8 @@ class Child:
             self._out.send(Progress(round(100 * done), 100, 0, 0, what))
 
         def elsewhere(material: bytes) -> bytes:
-            with self._connected(job, tasks.NEEDED_FOR_TUNING) as connection:
+            with self._connection_for(job, tasks.NEEDED_FOR_TUNING) as connection:
+                connection.open(self._token)
                 show(f"training on {connection.where}", 0.2)
                 return connection.call(tasks.train, material, self._token)
 
@@ -213,22 +215,42 @@ class Child:
         if job.on == "inline":
             yield Inline(encoder)
             return
-        weights = tasks.weights_of(self._name, encoder.fingerprint)
         is_transformer = self._name.startswith(TRANSFORMER)
         needed = tasks.NEEDED_FOR_TRANSFORMERS if is_transformer else tasks.NEEDED
-        with self._connected(job, needed, sum(map(len, weights.files.values()))) as connection:
-            connection.teach(weights, uses_gpu=is_transformer)
-            yield connection
+        with self._connection_for(job, needed) as connection:
+
+            def connect() -> None:
+                weights = tasks.weights_of(self._name, encoder.fingerprint)
+                connection.open(self._token, sum(map(len, weights.files.values())))
+                connection.teach(weights, uses_gpu=is_transformer)
+
+            yield _WhenNeeded(connection, connect)
 
     @contextlib.contextmanager
-    def _connected(self, job: Fill | Tune, needed: Sequence[str], object_bytes: int = 0) -> Iterator[Connection]:
+    def _connection_for(self, job: Fill | Tune, needed: Sequence[str]) -> Iterator[Connection]:
         self._connection = Connection(job, needed, self._out.send)
         try:
-            self._connection.open(self._token, object_bytes)
+            self._connection.find()
             yield self._connection
         finally:
             self._connection.close()
             self._connection = None
+
+
+class _WhenNeeded:
+    """A cluster that is connected once there is something to compute: that takes seconds."""
+
+    def __init__(self, connection: Connection, connect: Callable[[], None]) -> None:
+        self._connection = connection
+        self._connect = connect
+        self.where = connection.where
+
+    def run(self, batches: Iterator[Batch], token: CancelToken) -> Iterator[tuple[Batch, bytes]]:
+        """Yield each batch with its rows."""
+        first = next(batches, None)
+        if first is not None:
+            self._connect()
+            yield from self._connection.run(chain((first,), batches), token)
 
 
 def main() -> None:

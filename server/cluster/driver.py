@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import secrets
 import shutil
@@ -30,6 +31,7 @@ from server.model.encoder import ModelError
 from server.process import install_command
 from server.types import CancelToken
 
+_NEEDS_RAY = "a cluster needs Ray; install it with: {}"
 _COMPLAINTS = 3
 """Ray tries to greet about once a second; a cluster answers the first time."""
 _NODES_SECONDS = 30.0
@@ -53,7 +55,7 @@ _STORE_BYTES = 200_000_000
 
 
 class Connection:
-    """A cluster for the time of one job; `open` it, `run` batches on it, `close` it."""
+    """A cluster for the time of one job; `find` it, `open` it, `run` batches on it, `close` it."""
 
     def __init__(
         self, job: Fill | Tune, needed: Sequence[str], send: Callable[[Progress | Failed | Lost], None]
@@ -75,19 +77,25 @@ class Connection:
         self._looked_at = self._had_nodes_at = 0.0
         self.where = "a local cluster" if self._is_local else job.on
 
+    def find(self) -> None:
+        """Make sure that there is a cluster, without a word to it; raises ClusterError."""
+        self._environment()
+        if not self._is_local:
+            self._head = address_of(self._job.on)
+            probe(*self._head)
+        if importlib.util.find_spec("ray") is None:
+            raise ClusterError(_NEEDS_RAY.format(install_command("cluster")))
+
     def open(self, token: CancelToken, object_bytes: int = 0) -> None:
         """Connect and check what the nodes have; raises ClusterError, ClusterLost and Cancelled.
 
         `object_bytes`: the size of what is sent once for all tasks.
         """
-        self._environment()
         self._progress("starting a local cluster" if self._is_local else f"connecting to {self._job.on}")
         if self._is_local:
             ray = _ray()
             self._start(ray, object_bytes)
         else:
-            self._head = address_of(self._job.on)
-            probe(*self._head)
             ray = _ray()
             self._connect(ray)
         token.check()
@@ -377,5 +385,5 @@ def _ray() -> Any:
     try:
         import ray  # noqa: PLC0415
     except ImportError as error:
-        raise ClusterError(f"a cluster needs Ray; install it with: {install_command('cluster')}") from error
+        raise ClusterError(_NEEDS_RAY.format(install_command("cluster"))) from error
     return ray

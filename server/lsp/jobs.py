@@ -159,6 +159,8 @@ class SessionJobs:
         except Exception as error:  # whatever the client answered: progress is decoration
             logger.warning("the client accepts no progress: %s", type(error).__name__)
             return False
+        if token.removeprefix(_PREFIX) not in self._shown:  # it ended, and `wait_for` swallowed the cancellation
+            return False
         self._send(token, types.WorkDoneProgressBegin(title, cancellable=True, percentage=0))
         return True
 

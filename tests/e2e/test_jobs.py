@@ -116,7 +116,7 @@ def test_a_team_shares_the_vectors_of_its_repositories(workspace: Path, tmp_path
     (tmp_path / "list").write_text(f"{workspace}\n")
     exported = run("team", "index", "--on", "inline", "--list", str(tmp_path / "list"), "--export", shared).stdout
     assert "7 functions encoded" in exported and "7 vectors were written" in exported, exported
-    assert "7 vectors that were not known" in run("clone", "vectors", "import", shared).stdout
+    assert "7 new vectors" in run("clone", "vectors", "import", shared).stdout
     assert (
         "0 functions encoded on this machine, 7 known" in run("clone", "index", "--on", "inline", str(workspace)).stdout
     )
