@@ -309,7 +309,7 @@ class FolderLayers:
                 return
             self._base = made.segment
             self._delta = {path: entry for path, entry in self._delta.items() if made.delta.get(path) is not entry}
-            self._delta_units = sum(map(len, self._delta.values()))
+            self._delta_units = sum(map(self._weight, self._delta.values()))
         else:
             if not self.store.is_writer:
                 return
@@ -345,7 +345,6 @@ class FolderLayers:
         self._base, sequence = loaded or (build((), self._space.vectors.rows), 0)
         self._base = self._completed(self._base)
         self._delta = {entry.path: entry for entry in self.store.entries(after=sequence)}
-        self._delta_units = sum(map(len, self._delta.values()))
         self._sequence = self.store.sequence()
         for path, entry in self._unsaved.items():
             if entry is None:
@@ -355,6 +354,7 @@ class FolderLayers:
         for path in self._base.paths:
             if path not in self.stamps:
                 self._delta[path] = _nothing(path)
+        self._delta_units = sum(map(self._weight, self._delta.values()))
 
     def _take(self, entry: FileEntry) -> None:
         """Let an entry stand for its file."""
@@ -365,8 +365,12 @@ class FolderLayers:
     def _claim(self, entry: FileEntry) -> None:
         """Put an entry into the delta, whose size is asked for too often to be added up each time."""
         before = self._delta.get(entry.path)
-        self._delta_units += len(entry) - (len(before) if before is not None else 0)
+        self._delta_units += self._weight(entry) - (self._weight(before) if before is not None else 0)
         self._delta[entry.path] = entry
+
+    def _weight(self, entry: FileEntry) -> int:
+        """Return how many units changed with a claim: those of the generation where the file is gone."""
+        return len(entry) or len(self._base.rows_of(entry.path))
 
     def _forget(self, path: str) -> None:
         """Let a file be gone: a claim without units."""

@@ -19,7 +19,7 @@ import pytest
 from server.config import Settings
 from server.engine import Engine
 from server.folder import home_of
-from server.index import exchange, generation
+from server.index import exchange, generation, layers
 from server.index.store import FORMAT_VERSION
 from server.index.vectors import VectorStore
 from server.model import encoder
@@ -126,6 +126,26 @@ def test_a_generation_whose_files_have_other_names_is_left_aside(root: Path, tmp
     found = run(root, data)
     assert names(found) == expected
     assert found[0].hits[0].path == "mail.py"
+
+
+def test_what_was_deleted_does_not_stay_in_the_generation(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "COMPACT_MIN_UNITS", 1)
+    engine = Engine(Settings(workers=1), encoder.load(), tmp_path / "data")
+    engine.add_folder(str(root))
+    engine.start()
+    try:
+        engine.compact()
+        assert engine.wait_idle(60)
+        assert len(engine.snapshot.layers[-1].segment) == 3
+        for path in ("mail.py", "dates.py"):
+            (root / path).unlink()
+            engine.touch([str(root / path)])
+        assert engine.wait_idle(60)
+        assert len(engine.snapshot.layers[-1].segment) == 1
+    finally:
+        engine.close()
 
 
 def test_an_index_of_another_format_is_rebuilt(root: Path, tmp_path: Path) -> None:
