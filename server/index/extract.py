@@ -53,8 +53,6 @@ _STEPS_PER_BYTE = 0.03
 that is the same on every platform and whatever was parsed before.
 """
 _STEPS_LEAST = 1_000
-_STEPS_A_LOOK = 16
-"""Steps between two looks at the clock, which is a call into the system; hardly a millisecond."""
 _COSTLIEST = 500_000_000
 """Steps of the query cursor through error nodes, about a second: it is quadratic in the children of a flat one."""
 _NARROW = 300
@@ -224,7 +222,7 @@ def _parse(text: bytes, language: str, deadline: float) -> Tree | None:
     def is_enough(_offset: int, _has_error: bool) -> bool:
         nonlocal steps
         steps += 1
-        return max(steps, reads) > most or (steps % _STEPS_A_LOOK == 0 and time.thread_time() > deadline)
+        return max(steps, reads) > most or time.thread_time() > deadline
 
     # Only the form that reads through a callback can be stopped. It never lets go of what the callback returned but the
     # last (tree-sitter 0.26.1), and the scanners of Haskell, Kotlin and Scala go to the end of the file and back
