@@ -20,11 +20,12 @@ _TOLERANCE = 1e-4
 """What the fast float32 scan may be off by; rows this near to the last candidate are scored exactly before the cut."""
 HEAD = 128
 """The base model's dimensions are ordered: these first ones carry three quarters of a vector. Scanning them alone takes
-half the time, and loses nothing that the rest could bring back (`tests/bench/neighbours.py`)."""
-_HEAD_ROWS = 1_000
+half the time, and finds the ten nearest all but always (RESULTS.md)."""
+HEAD_ROWS = 1_000
 """Rows with the nearest heads that are then compared whole."""
-_HEAD_SHARE = 0.6
-"""What of a question must lie in its head; half of it does where an encoder does not order its dimensions."""
+HEAD_SHARE = 0.7
+"""What of a question must lie in its head: random words have less, and half of it lies there where an encoder does not
+order its dimensions."""
 _NARROW = 2
 """Where fewer than one row in so many passes, those alone are scanned."""
 
@@ -120,8 +121,8 @@ def _near(layers: Sequence[Layer], masks: Sequence[Mask], vector: Vectors) -> li
         return [np.empty(0, np.int64) for _ in layers]
     rows = [_nearby(layer, mask, vector) for layer, mask in zip(layers, masks, strict=True)]
     head = vector[:HEAD]
-    if sum(map(len, rows)) > _HEAD_ROWS and float(head @ head) >= _HEAD_SHARE:
-        rows = _nearest(layers, rows, head, _HEAD_ROWS)
+    if sum(map(len, rows)) > HEAD_ROWS and float(head @ head) >= HEAD_SHARE:
+        rows = _nearest(layers, rows, head, HEAD_ROWS)
     rows = _nearest(layers, rows, vector, CANDIDATES)
     exact = [exact_cosines(layer.segment.vectors[each], vector) for layer, each in zip(layers, rows, strict=True)]
     return [each[cosines > 0] for each, cosines in zip(rows, exact, strict=True)]
