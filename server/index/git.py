@@ -9,8 +9,9 @@ from pathlib import Path
 
 _LONGEST_CONFIG = 1_000_000
 """Bytes; no real one has a hundredth of it."""
-_DEEPEST = 10
-"""Files that include each other, as git allows."""
+_MOST_CONFIGS = 100
+"""Files; each is read once, however they include each other."""
+_PLACES = ("include.path", "core.excludesfile")
 _SECTION = re.compile(r'\[\s*([\w.-]+)\s*("(?:[^"\\]|\\.)*")?\s*\]')
 _NAME = re.compile(r"([A-Za-z][\w-]*)\s*(=?)\s*")
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b"}
@@ -28,10 +29,11 @@ class Git:
             note(top / ".git")
         self._home = None if top is None else _git_folder(top)
         values: dict[str, str] = {}
+        self._taken: set[Path] = set()
         for file in _config_files():
-            self._take(file, values, 0)
+            self._take(file, values)
         if self._home is not None:
-            self._take(self._home / "config", values, 0)
+            self._take(self._home / "config", values, is_mine=False)
         self.folds = values.get("core.ignorecase", "").lower() not in _FALSE
         """Whether rules match without case."""
         self._excludes = values.get("core.excludesfile")
@@ -48,8 +50,14 @@ class Git:
             found.append(self._home / "info" / "exclude")
         return found
 
-    def _take(self, file: Path, values: dict[str, str], depth: int) -> None:
-        """Add the settings of a file and of those it includes without a condition."""
+    def _take(self, file: Path, values: dict[str, str], is_mine: bool = True) -> None:
+        """Add the settings of a file and of those it includes without a condition.
+
+        What came with a repository (not `is_mine`) cannot make another machine be asked.
+        """
+        if file in self._taken or len(self._taken) >= _MOST_CONFIGS:
+            return
+        self._taken.add(file)
         self._note(file)
         try:
             if not file.is_file():  # to open a pipe would be to wait for ever
@@ -59,8 +67,10 @@ class Git:
         except OSError:
             return
         for key, value in _settings(text):
-            if key == "include.path" and depth < _DEEPEST:
-                self._take(file.parent / _expanded(value), values, depth + 1)
+            if key in _PLACES and not is_mine and value.replace("\\", "/").startswith("//"):
+                continue
+            if key == "include.path":
+                self._take(file.parent / _expanded(value), values, is_mine)
             values[key] = value
 
 

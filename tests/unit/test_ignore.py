@@ -128,6 +128,25 @@ def test_agrees_with_git_on_the_rules_for_all_repositories(
     assert kept_by_us(root) == kept_by_git(root) == {"a.py", "b.js"}
 
 
+def test_settings_of_git_that_make_no_sense_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    (tmp_path / ".gitignore").write_text("a.py\n")
+    again = "".join(f"\tpath = config\n\tpath = ./other{number}\n" for number in range(1_000))
+    for number in range(1_000):
+        (tmp_path / ".git" / f"other{number}").write_text(f"[include]\n{again}" if number < 3 else "")
+    for text in (
+        f"[include]\n{again}",
+        '[core\n]\n= x\n[core]\nexcludesFile = "a\0\\\n',
+        "[core]\nexcludesFile = ~nobody-\n",
+    ):
+        (tmp_path / ".git" / "config").write_text(text)
+        rules = IgnoreRules(tmp_path)
+        assert rules.ignores_below("a.py")
+        assert not rules.ignores_below("b.py")
+        assert not rules.is_outdated()
+
+
 def test_an_ignore_file_that_is_a_link_is_not_followed_as_git_does(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     (tmp_path / "a.py").write_text("")
