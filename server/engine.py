@@ -37,6 +37,8 @@ _FOLLOW = 0.5
 _BACKSTOP = 300.0
 """Seconds; who asks later than this after the last look at a folder causes another: no watch sees everything (network
 file systems report nothing of what others do)."""
+_HEED = 2.0
+"""Seconds between two looks, while questions are asked, at the rules that no watch sees."""
 _APART = 60.0
 """Seconds for which the process for large texts is kept for the next one."""
 _REST = 2.0
@@ -94,6 +96,7 @@ class Engine:
         self._tended_at = 0.0
         self._is_rested = True
         self._looked_at = time.monotonic()
+        self._heeded_at = self._looked_at
         self._thread = threading.Thread(target=self._run, name="sextant-engine", daemon=True)
 
     def start(self) -> None:
@@ -111,6 +114,7 @@ class Engine:
         """Return the current reader."""
         if time.monotonic() - self._looked_at > _BACKSTOP:
             self.rescan()
+        self._ask_for_rules()
         snapshot = self._snapshot
         damaged = {layer.folder for layer in snapshot.layers if not layer.segment.is_intact()}
         if damaged:  # to read on would end this process: what is mapped is no longer there
@@ -121,6 +125,7 @@ class Engine:
 
     def status(self) -> Status:
         """Return what was last reported, with the number of the snapshot that answers now."""
+        self._ask_for_rules()
         return replace(self._status, generation=self._snapshot.generation)
 
     def wait_idle(self, timeout: float | None = None) -> bool:
@@ -184,7 +189,8 @@ class Engine:
         with self._idle:
             document = self._wanted.pop(path)
         if document is None:
-            self._drop_buffer(path)
+            self._documents.pop(path, None)
+            self._in_folder(path, lambda folder, inner: folder.drop_buffer(inner))
         else:
             self._set_buffer(path, *document)
 
@@ -409,10 +415,6 @@ class Engine:
         self._documents[path] = (language, text)
         self._in_folder(path, lambda folder, inner: folder.set_buffer(inner, language, text))
 
-    def _drop_buffer(self, path: str) -> None:
-        self._documents.pop(path, None)
-        self._in_folder(path, lambda folder, inner: folder.drop_buffer(inner))
-
     def _rescan(self, root: str | None, everything: bool) -> None:
         for one, folder in self._folders.items():
             if root in (None, one):
@@ -438,10 +440,25 @@ class Engine:
             folder.touch(inner)
             self._background.compact_if_due(folder)
 
+    def _ask_for_rules(self) -> None:
+        """Have changed rules found although no file changed."""
+        if time.monotonic() - self._heeded_at > _HEED:
+            self._heeded_at = time.monotonic()
+            self._post(lambda: self._heed(self._folders))
+
+    def _heed(self, roots: Iterable[str]) -> None:
+        """Obey what changed in the rules around some folders and in git's own places."""
+        for root in roots:
+            if self._folders[root].heed_rules():
+                self._scan(self._folders[root], restart=True)
+                if watch := (self._watches or {}).get(root):
+                    watch.look_again()  # what was ignored has none
+
     def _in_folder(self, path: str, action: Callable[[Folder, str], None]) -> None:
         """Do something with a path in the folder it belongs to; paths outside all folders are nobody's."""
         # Resolved first: a path through a symbolic link belongs to where it leads, be that outside or ignored.
         place = locate(set(self._folders), os.path.realpath(path))
+        self._heed(self._folders if place is None else place[:1])  # before anything is read; outside may be rules
         if place is not None:
             action(self._folders[place[0]], place[1])
             self._dirty = True
@@ -454,9 +471,8 @@ class Engine:
         started = time.monotonic()
         self._spaces.tend()
         folders = self._folders.values()
-        changed = any(folder.is_changed for folder in folders) or {layer.folder for layer in self._snapshot.layers} != {
-            *self._folders
-        }
+        shown = {layer.folder for layer in self._snapshot.layers}
+        changed = any(folder.is_changed for folder in folders) or shown != self._folders.keys()
         incomplete = any(folder.is_scanning for folder in folders)
         if changed or incomplete != self._snapshot.is_incomplete:
             layers = tuple(layer for folder in folders for layer in folder.layers())
@@ -476,14 +492,8 @@ class Engine:
             return
         self._reported_at = now
         backend = "annoy" if any(layer.segment.near for layer in self._snapshot.layers) else "exact"
-        folders = tuple(folder.status() for folder in self._folders.values())
-        self._status = Status(
-            (*folders, *self._failed.values()),
-            self._snapshot.generation,
-            self._spaces.name,
-            backend,
-            resident_bytes(),
-            self._spaces.missing,
-        )
+        folders = (*(folder.status() for folder in self._folders.values()), *self._failed.values())
+        number, spaces = self._snapshot.generation, self._spaces
+        self._status = Status(folders, number, spaces.name, backend, resident_bytes(), spaces.missing)
         with contextlib.suppress(RuntimeError):  # the listener's loop may be closed already
             self._on_change()

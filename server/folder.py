@@ -283,6 +283,13 @@ class Folder:
         """Tell whether something failed that a later scan may mend."""
         return bool(self._failure or self._unwritten or self._layers.store.trouble)
 
+    def heed_rules(self) -> bool:
+        """Obey at once what changed in rules that no watch sees; tell whether they did, so that a scan is due."""
+        if not self._rules.is_outdated():
+            return False
+        self._rules = IgnoreRules(self._path, self._settings.exclude)
+        return True
+
     def needs_scan(self, path: str) -> bool:
         """Tell whether a change of this path may change which other files count, or may mend what failed."""
         return (

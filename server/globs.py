@@ -3,7 +3,7 @@
 A regular expression that tries every place for one star with every place for the next takes minutes for some rules, and
 nothing stops it: it holds the interpreter. Here all stars but the last take the first place that fits, for good.
 That loses nothing, as what stands between two stars has a fixed length (Russ Cox, "Glob Matching Can Be Simple And Fast
-Too").
+Too"). Like git, all this compares bytes: `?` is one of them, half of an é.
 """
 
 from __future__ import annotations
@@ -12,19 +12,23 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 LONGEST = 4096
-"""Characters of a rule; no path is longer."""
+"""Bytes of a path; a rule that needs more names none."""
 
-_TOKEN = re.compile(r"\\.|\*+|.", re.DOTALL)
 _CLASSES = {
     "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "blank": " \\t", "cntrl": "\\x00-\\x1f\\x7f", "digit": "0-9",
-    "graph": "!-~", "lower": "a-z", "print": " -~", "punct": "!-/:-@\\[-`{-~", "space": "\\s", "upper": "A-Z",
+    "graph": "!-~", "lower": "a-z", "print": " -~", "punct": "!-/:-@\\[-`{-~", "space": " \\t\\n\\r", "upper": "A-Z",
     "xdigit": "0-9A-Fa-f",
 }  # fmt: skip
+_SPECIAL = re.compile(r"[*?\[\\]")
 _STAR = "*"
 _ANY = "[^/]"
+_FOLDERS = "(?:[^/]*/)*?"
+_GAPS = {"**/": _FOLDERS, "**\\/": "(?:[^/]*/)+?"}
+"""What crosses folders: a slash that is escaped has to be there."""
+_LETTERS = (1 << 26) - 1
 
 
 class GlobError(ValueError):
@@ -37,115 +41,192 @@ class Rule:
 
     takes: bool
     """False for a rule that begins with `!`."""
-    itself: re.Pattern[str]
-    """Fits the paths that the rule names; that of a folder ends with a slash."""
-    within: re.Pattern[str]
-    """Fits these and all that lies in them."""
+    is_folder: bool
+    """Whether it names folders only."""
+    is_name: bool
+    """Whether it names what lies in any folder."""
+    literal: bytes | None
+    """What it names, if that is one path or name."""
+    expression: str
+    """Fits the paths it names, without a last slash."""
 
 
 class Rules:
     """Some rules, of which the last one that fits decides."""
 
-    def __init__(self, lines: Iterable[str]) -> None:
-        """Rules that are broken off, blank ones and comments are passed over."""
-        found = (parsed(line) for line in lines)
-        self._rules = tuple(rule for rule in found if rule is not None)[::-1]
+    def __init__(self, lines: Iterable[str], folds: bool = False) -> None:
+        """Rules that are broken off, blank ones and comments are passed over; `folds`: the case is of no matter."""
+        found = (parsed(line, folds) for line in lines)
+        self._rules = tuple(rule for rule in found if rule is not None)
+        self._folds = folds
+        self._literals = {
+            (rule.literal, rule.is_name, rule.is_folder): number
+            for number, rule in enumerate(self._rules)
+            if rule.literal is not None
+        }
+        self._globs = [
+            (number, _compiled(rule.expression + ("/" if rule.is_folder else "/?"), folds))
+            for number, rule in enumerate(self._rules)
+            if rule.literal is None
+        ][::-1]
 
     def decide(self, path: str) -> bool | None:
         """Tell what the rules say of a path itself (a folder's ends with a slash); None when they do not name it."""
-        return next((rule.takes for rule in self._rules if rule.itself.fullmatch(path)), None)
+        if not self._rules:
+            return None
+        data = encoded(path)
+        bare = data.rstrip(b"/")
+        if self._folds:
+            bare = bare.lower()
+        name = bare.rpartition(b"/")[2]
+        last = -1
+        for is_folder in (False, True)[: 1 + data.endswith(b"/")]:
+            last = max(
+                last,
+                self._literals.get((name, True, is_folder), -1),
+                self._literals.get((bare, False, is_folder), -1),
+            )
+        for number, glob in self._globs:
+            if number < last:
+                break
+            if glob.fullmatch(data):
+                last = number
+                break
+        return None if last < 0 else self._rules[last].takes
 
     def take(self, path: str) -> bool:
         """Tell whether the rules take a file, by its own path or by a folder it lies in."""
-        return next((rule.takes for rule in self._rules if rule.within.fullmatch(path)), False)
+        data = encoded(path)
+        return next((takes for takes, within in self._within if within.fullmatch(data)), False)
+
+    @cached_property
+    def _within(self) -> list[tuple[bool, re.Pattern[bytes]]]:
+        """The expressions of what the rules name and of all that lies in it, the last rule first."""
+        return [
+            (rule.takes, _compiled(rule.expression + ("/.*" if rule.is_folder else "(?:/.*)?"), self._folds))
+            for rule in reversed(self._rules)
+        ]
 
 
-def parsed(line: str) -> Rule | None:
+def encoded(text: str) -> bytes:
+    """Return the bytes of a path as they stand on a disk."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # no path of a disk
+        return text.encode("utf-8", "surrogatepass")
+
+
+def parsed(line: str, folds: bool = False) -> Rule | None:
     """Return a line's rule, None where it has none or a broken one."""
     try:
-        return parse(line)
+        return parse(line, folds)
     except GlobError:
         return None
 
 
 @lru_cache(1024)
-def parse(line: str) -> Rule | None:
+def parse(line: str, folds: bool = False) -> Rule | None:
     """Return a line's rule; None for a comment, a blank line and what can name no path. Raises GlobError."""
+    line = encoded(line).decode("latin-1").partition("\0")[0]
     text = line.rstrip(" ")
     if len(text) < len(line) and (len(text) - len(text.rstrip("\\"))) % 2:
         text += " "  # an escaped blank
-    if not text or text.startswith("#") or len(text) > LONGEST:
+    if text.startswith("#"):
         return None
     takes = not text.startswith("!")
     text = text if takes else text[1:]
     is_folder = text.endswith("/")
     text = text.removesuffix("/")
-    segments = _cut(text.removeprefix("/"))
-    if "" in segments:
+    is_name = "/" not in text
+    text = text.removeprefix("/")
+    if not _SPECIAL.search(text):
+        literal = text.encode("latin-1")
+        literal = literal.lower() if folds else literal
+        named = _FOLDERS * is_name + re.escape(text)
+        return Rule(takes, is_folder, is_name, literal, named) if 0 < len(text) <= LONGEST else None
+    tokens = _tokens(text, is_name, folds)
+    if sum(token not in (_STAR, "**", "**/") for token in tokens) > LONGEST:
         return None
-    if "/" not in text:  # in any folder
-        segments = ["**", _STAR if segments == ["**"] else segments[0]]
-    named = _path(segments)
-    ends = ("/", "/.*") if is_folder else ("/?", "(?:/.*)?")
-    itself, within = (re.compile(named + end, re.DOTALL) for end in ends)
-    return Rule(takes, itself, within)
+    # The slash behind a folder's path is never part of what a star fits.
+    return Rule(takes, is_folder, is_name, None, _path(["**/", *tokens] if is_name else tokens) + "(?<!/)")
 
 
-def _cut(text: str) -> list[str]:
-    """Return the parts of a path; a slash in brackets ends none."""
-    segments, at = [""], 0
+@lru_cache(2048)
+def _compiled(expression: str, folds: bool) -> re.Pattern[bytes]:
+    return re.compile(expression.encode("latin-1"), re.DOTALL | (re.IGNORECASE if folds else 0))
+
+
+def _tokens(text: str, is_name: bool, folds: bool) -> list[str]:
+    """Return the parts of a rule: stars, gaps, slashes, and expressions of one byte (a literal one is escaped).
+
+    Git compares what stands before the first wildcard by itself and begins anew there: two stars or more cross folders
+    between slashes (or the ends) of what is left.
+    """
+    found: list[str] = []
+    at, close = 0, -1
+    first = _SPECIAL.search(text)
+    start = first.start() if first else len(text)
     while at < len(text):
-        begun, at = at, at + (2 if text[at] == "\\" else 1)
-        if text[begun] == "[":
-            at = _members(text, at)[1]
-        if text[begun:at] in ("/", "\\/"):
-            segments.append("")
+        begun, char = at, text[at]
+        at += 1
+        if char == _STAR:
+            while text[at : at + 1] == _STAR:
+                at += 1
+            behind = "/" if text.startswith("/", at) else "\\/" if text.startswith("\\/", at) else text[at : at + 1]
+            is_open = not is_name and at > begun + 1 and (begun == start or text[begun - 1] == "/")
+            token = "**" + behind if is_open and behind in ("", "/", "\\/") else _STAR
+            at += len(token) - 2 if token != _STAR else 0
+            if found[-1:] != [token] or token not in (_STAR, "**/"):
+                found.append(token)
+        elif char == "?":
+            found.append(_ANY)
+        elif char == "[":
+            members, at, close = _members(text, at, close, folds)
+            found.append(members)
+        elif char == "/":
+            found.append("/")
         else:
-            segments[-1] += text[begun:at]
-    return segments
+            if char == "\\":
+                char, at = text[at : at + 1], at + 1
+                if not char:
+                    raise GlobError("a backslash at the end escapes nothing")
+            found.append("/" if char == "/" else "\\" + char)
+    return found
 
 
-def _path(segments: list[str]) -> str:
+def _path(tokens: list[str]) -> str:
     """Return the expression of a path without its last slash."""
     names = (f"place{number}" for number in itertools.count())
-    runs = [list(run) for is_gap, run in itertools.groupby(segments, "**".__eq__) if not is_gap]
-    if not runs:
-        return ".+?"
-    texts = ["/".join(_segment(segment, names) for segment in run) for run in runs]
-    *firsts, last = texts
-    found = ""
-    for number, text in enumerate(firsts):
-        is_free = number > 0 or segments[0] == "**"
-        found += _first(f"(?:[^/]+/)*?{text}/", names) if is_free else f"{text}/"
-    if firsts or segments[0] == "**":
-        found += "(?:[^/]+/)*?"
-    return found + last + ("/.+?" if segments[-1] == "**" else "")
+    end = ".*" if tokens[-1] == "**" else ""
+    blocks: list[tuple[str, list[str]]] = [("", [])]
+    for token in tokens[: len(tokens) - bool(end)]:
+        if token in _GAPS:
+            blocks.append((_GAPS[token], []))
+        else:
+            blocks[-1][1].append(token)
+    texts = [gap + _block(block, names) for gap, block in blocks]
+    return texts[0] + "".join(_first(text, names) for text in texts[1:-1]) + "".join(texts[1:][-1:]) + end
 
 
-def _segment(glob: str, names: Iterator[str]) -> str:
+def _block(tokens: list[str], names: Iterator[str]) -> str:
+    """Return the expression of what stands between two gaps."""
+    is_slash = "/".__eq__
+    return "".join(
+        "/" * len([*run]) if slash else _segment(run, names) for slash, run in itertools.groupby(tokens, is_slash)
+    )
+
+
+def _segment(tokens: Iterable[str], names: Iterator[str]) -> str:
     """Return the expression of one part of a path."""
     pieces = [""]
-    at = 0
-    while at < len(glob):
-        token = _TOKEN.match(glob, at)
-        assert token is not None
-        at = token.end()
-        if token[0] == "\\":
-            raise GlobError("a backslash at the end escapes nothing")
-        if token[0].startswith("*"):
+    for token in tokens:
+        if token == _STAR:
             pieces.append("")
-        elif token[0] == "?":
-            pieces[-1] += _ANY
-        elif token[0] == "[":
-            members, at = _members(glob, at)
-            pieces[-1] += f"(?!/){members}"
         else:
-            pieces[-1] += re.escape(token[0][-1])
+            pieces[-1] += re.escape(token[1]) if token[0] == "\\" else token
     if len(pieces) == 1:
         return pieces[0]
     first, *middle, last = pieces
-    if not any(pieces):
-        return f"{_ANY}+"
     return first + "".join(_first(f"{_ANY}*?{piece}", names) for piece in middle) + f"{_ANY}*" + last
 
 
@@ -155,29 +236,46 @@ def _first(expression: str, names: Iterator[str]) -> str:
     return f"(?=(?P<{name}>{expression}))(?P={name})"
 
 
-def _members(glob: str, at: int) -> tuple[str, int]:
-    """Return the expression of what stands in brackets from a position on, and the position behind them."""
-    negated = glob[at : at + 1] in ("!", "^")
+def _members(text: str, at: int, close: int, folds: bool) -> tuple[str, int, int]:
+    """Return the expression of what stands in brackets from a position on, the position behind them, and that of the
+    last `]` looked up (so that no rule makes the search for it start again and again).
+    """
+    negated = text[at : at + 1] in ("!", "^")
     at += negated
-    found, before, is_first = "", "", True
-    while at < len(glob) and (is_first or glob[at] != "]"):
+    found, before, is_first = 0, "", True
+    while at < len(text) and (is_first or text[at] != "]"):
         is_first = False
-        char, following = glob[at], glob[at + 1 : at + 2]
-        named = re.compile(r"\[:([^\]]*):\]").match(glob, at)
+        char, following = text[at], text[at + 1 : at + 2]
+        if char == "[" and following == ":" and close < at + 2:
+            close = text.find("]", at + 2)
+            if close < 0:
+                raise GlobError("a bracket is not closed")
         if char == "-" and before and following not in ("", "]"):
             at += 1 + (following == "\\")
-            high = glob[at : at + 1]
-            found += f"{re.escape(before)}-{re.escape(high)}" if before <= high else ""
+            high = text[at : at + 1]
+            if high and before <= high:
+                found |= (2 << ord(high)) - (1 << ord(before))
             before = ""
-        elif named is not None:
-            if named[1] not in _CLASSES:
-                raise GlobError(f"[:{named[1]}:] is no class")
-            found, before, at = found + _CLASSES[named[1]], "", named.end() - 1
+        elif char == "[" and following == ":" and close > at + 2 and text[close - 1] == ":":
+            name = text[at + 2 : close - 1]
+            if name not in _CLASSES:
+                raise GlobError(f"[:{name}:] is no class")
+            found, before, at = found | _class(name), "", close
         else:
             at += char == "\\"
-            before = glob[at : at + 1]
-            found += re.escape(before)
+            before = text[at : at + 1]
+            found |= 1 << ord(before) if before else 0
         at += 1
-    if at >= len(glob):
+    if at >= len(text):
         raise GlobError("a bracket is not closed")
-    return f"[{'^' * negated}{found}]", at + 1
+    if folds:
+        letters = (found >> ord("a") | found >> ord("A")) & _LETTERS
+        found |= letters << ord("a") | letters << ord("A")
+    members = [chr(byte) for byte in range(256) if (found >> byte & 1) != negated and chr(byte) != "/"]
+    return f"[{re.escape(''.join(members))}]" if members else "(?!)", at + 1, close
+
+
+@lru_cache
+def _class(name: str) -> int:
+    members = re.compile(f"[{_CLASSES[name]}]")
+    return sum(1 << byte for byte in range(256) if members.match(chr(byte)))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
+from functools import cached_property
 from pathlib import Path
 
 from server.globs import Rules
+from server.index.git import Git
+
+_log = logging.getLogger(__name__)
 
 RULE_FILES = (".gitignore", ".sextantignore")
 """Read in every folder; the later one has the last word."""
@@ -21,8 +27,14 @@ _NEVER_FOLDERS = frozenset(
 _FOREIGN_MARKS = ("pyvenv.cfg", "CACHEDIR.TAG")
 """A folder with one of these is a virtual environment or a cache."""
 
-_LONGEST_RULES = 1_000_000
-"""Bytes of an ignore file."""
+_GIT_RULES = (".git/info/exclude", ".git/config")
+"""Of a repository inside the workspace, or of the workspace itself."""
+
+_LONGEST_RULES = 4_000_000
+"""Bytes of an ignore file; where one is longer, all that it could name is kept out."""
+
+Stamp = tuple[int, ...]
+"""Tells whether a file is as it was; empty for one that is not there."""
 
 _SECRETS = Rules(
     [".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "id_rsa*", "id_dsa*",
@@ -37,8 +49,15 @@ class IgnoreRules:
     def __init__(self, root: Path, extra: tuple[str, ...] = ()) -> None:
         self._root = root
         self._extra = Rules(extra)
-        self._above = _rules_above(root)
         self._specs: dict[str, tuple[Rules, ...]] = {}
+        self._gits: dict[str, Git] = {}
+        """The repository of each folder."""
+        self._stamps: dict[Path, Stamp] = {}
+        """Of the files with rules that no watch on the root need see, as they were before they were read."""
+
+    def is_outdated(self) -> bool:
+        """Tell whether rules changed that stand around the root or in git's own places."""
+        return any(_stamp(file) != stamp for file, stamp in self._stamps.items())
 
     def ignores(self, path: str, is_folder: bool) -> bool:
         """Tell whether a path, relative to the root, is kept out itself (its parents are not looked at)."""
@@ -78,12 +97,54 @@ class IgnoreRules:
     def _specs_of(self, folder: str) -> tuple[Rules, ...]:
         specs = self._specs.get(folder)
         if specs is None:
-            own = _read_specs(self._root / folder)
-            if folder and (self._root / folder / ".git").exists():  # a repository inside the workspace
-                exclude = _read_spec(_git_folder(self._root / folder) / "info" / "exclude")
-                own = own if exclude is None else (exclude, *own)
-            specs = self._specs[folder] = own
+            place, git = self._root / folder, self._git_of(folder)
+            own = _read_specs(place, git.folds)
+            is_top = folder and git.top == place  # a repository inside the workspace
+            specs = self._specs[folder] = (*self._read_around(git), *own) if is_top else own
         return specs
+
+    @cached_property
+    def _above(self) -> list[tuple[Rules, str]]:
+        """The rules around the root, nearest first, with what to put before a path for each."""
+        git = self._git_of("")
+        top = git.top or self._root
+        found = []
+        for folder in self._root.parents:
+            if not folder.is_relative_to(top):
+                break
+            for name in RULE_FILES:
+                self._note(folder / name)
+            found += [(spec, _prefix(self._root, folder)) for spec in reversed(_read_specs(folder, git.folds))]
+        return found + [(spec, _prefix(self._root, top)) for spec in reversed(self._read_around(git))]
+
+    def _read_around(self, git: Git) -> tuple[Rules, ...]:
+        """Return the rules for all of a repository that stand in no folder of its worktree."""
+        for file in git.rule_files:
+            self._note(file)
+        return tuple(spec for file in git.rule_files if (spec := _read_spec(file, git.folds)) is not None)
+
+    def _git_of(self, folder: str) -> Git:
+        """Return the innermost repository that a folder lies in."""
+        passed = []
+        while folder not in self._gits:
+            passed.append(folder)
+            place = self._root / folder
+            if not folder:
+                chain = [place, *place.parents]
+                top = next((around for around in chain if (around / ".git").exists()), None)
+                for around in chain if top is None else chain[: chain.index(top)]:
+                    self._note(around / ".git")
+                self._gits[""] = Git(top, self._note)
+            elif (place / ".git").exists():
+                self._gits[folder] = Git(place, self._note)
+            else:
+                folder = folder.rpartition("/")[0]
+        self._gits.update(dict.fromkeys(passed, self._gits[folder]))
+        return self._gits[folder]
+
+    def _note(self, file: Path) -> None:
+        """Remember a file as it is, before it is read."""
+        self._stamps.setdefault(file, _stamp(file))
 
     def _is_foreign(self, path: str) -> bool:
         try:
@@ -94,48 +155,46 @@ class IgnoreRules:
 
 def is_rule_file(path: str) -> bool:
     """Tell whether a change of this file changes which other files count."""
-    return path.rpartition("/")[2] in RULE_FILES
+    return path.rpartition("/")[2] in (*RULE_FILES, *_FOREIGN_MARKS) or path.endswith(_GIT_RULES)
 
 
-def _read_specs(folder: Path) -> tuple[Rules, ...]:
-    return tuple(spec for name in RULE_FILES if (spec := _read_spec(folder / name)) is not None)
-
-
-def _read_spec(file: Path) -> Rules | None:
-    """Read one ignore file; a missing or unreadable one has no rules, a line that makes no sense names nothing."""
+def _stamp(file: Path) -> Stamp:
+    """Return the stamp of a file; that of a folder changes only when another takes its place."""
     try:
-        if not file.is_file():  # to open a pipe would be to wait for ever
+        status = file.stat()
+    except (OSError, ValueError):
+        return ()
+    if stat.S_ISDIR(status.st_mode):
+        return (status.st_ino,)
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _prefix(root: Path, folder: Path) -> str:
+    relative = os.path.relpath(root, folder).replace(os.sep, "/")
+    return "" if relative == "." else relative + "/"
+
+
+def _read_specs(folder: Path, folds: bool) -> tuple[Rules, ...]:
+    return tuple(spec for name in RULE_FILES if (spec := _read_spec(folder / name, folds)) is not None)
+
+
+def _read_spec(file: Path, folds: bool) -> Rules | None:
+    """Read one ignore file; a missing or unreadable one has no rules, a line that makes no sense names nothing.
+
+    Git obeys no .gitignore that is a symbolic link.
+    """
+    try:
+        # To open a pipe would be to wait for ever.
+        if not file.is_file() or (file.name == ".gitignore" and file.is_symlink()):
             return None
-        text = file.read_bytes()[:_LONGEST_RULES].decode("utf-8-sig", "replace")
-    except OSError:
+        with file.open("rb") as stream:
+            data = stream.read(_LONGEST_RULES + 1)
+    except (OSError, ValueError):
         return None
-    return Rules(line.removesuffix("\r") for line in text.split("\n"))
-
-
-def _rules_above(root: Path) -> list[tuple[Rules, str]]:
-    """Return the rules of the enclosing git repository, nearest first, with what to put before a path for each."""
-    chain = [root, *root.parents]
-    top = next((folder for folder in chain if (folder / ".git").exists()), None)
-    if top is None:
-        return []
-    found = []
-    for folder in chain[1 : chain.index(top) + 1]:
-        prefix = os.path.relpath(root, folder).replace(os.sep, "/") + "/"
-        found += [(spec, prefix) for spec in reversed(_read_specs(folder))]
-    exclude = _read_spec(_git_folder(top) / "info" / "exclude")
-    if exclude is not None:
-        relative = os.path.relpath(root, top).replace(os.sep, "/")
-        found.append((exclude, "" if relative == "." else relative + "/"))
-    return found
-
-
-def _git_folder(top: Path) -> Path:
-    """Return the folder with info/exclude: in a linked worktree `.git` is a file that leads there."""
-    git = top / ".git"
-    if git.is_file():
-        try:
-            git = (top / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()).resolve()
-            git = (git / (git / "commondir").read_text(encoding="utf-8").strip()).resolve()
-        except (OSError, ValueError):
-            return git
-    return git
+    if len(data) > _LONGEST_RULES:
+        _log.warning(
+            "%s has more than %d MB of rules: all that they could name is left out", file, _LONGEST_RULES // 10**6
+        )
+        return Rules(["*"])
+    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    return Rules((line.removesuffix("\r") for line in text.split("\n")), folds)

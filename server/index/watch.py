@@ -84,6 +84,10 @@ class Watch:
             self._wake.notify()
         self._stop()
 
+    def look_again(self) -> None:
+        """Look at everything, and watch the top folders that are no longer ignored."""
+        self._note([self._root], None)
+
     def _stop(self) -> None:
         if self._observer is not None and self._observer.is_alive():
             self._observer.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from server.index.ignore import IgnoreRules
 FILES = (
     "a.py", "b.js", "src/a.py", "src/gen/b.js", "src/gen/deep/c.go", "lib/a.py", "build/x.py", "docs/build/y.py",
     "[", "[a", "a]", "ab", "a-b", "lib/[b", "!a", "b ", "b/a", "-/b",
+    "é.py", "src/é/ü.py", "src/gen_x/d.py", "src/gen_x/deep/e.py", "Build/Z.py", "z.py",
 )  # fmt: skip
 PATTERNS = (
     "*.py", "!a.py", "/a.py", "build/", "build", "/build", "src/gen/", "gen/*", "!gen/b.js", "**/deep", "deep/**",
@@ -22,6 +24,9 @@ PATTERNS = (
     "[", "*[", "[a", "[]", "[]]*", "[!a", "[!a]*", "[^]a]b", "[a-]*", "[b-a]", "[[:alpha:]]*", "[[:nosuch:]]*",
     "a.py\\", "\\", "\\[a", "[\\]a]*", "src\\/a.py", "***", "a**", "**/", "/**", "src/**/", "**/a*/**/*y", "*a*p*",
     "[[:digit:]", "/", "//", "lib//a.py", "./a.py", "a.py ", "a.py\t", "b\\ ", "b\\  ", "?", "*/*", "*/", "-", "\\!a",
+    "src/gen**/*.py", "src/gen**", "***/z.py", "src/***/c.go", "src/gen***/deep/*", "src**//a.py", "**\\/deep", "É.py",
+    "??.py", "?.py", "é.*", "[é].py", "[!a][!b].py", "src/?/", "src/[[:alpha:]]*/", "/src/é/**", "a.py\0b", "\0",
+    "/build/[Y-Z]*", "src/GEN*/**", "BUILD/", "Z.PY", "é.PY", "src/**\\/*.py",
 )  # fmt: skip
 
 
@@ -42,20 +47,31 @@ def kept_by_us(root: Path) -> set[str]:
         st.sampled_from(["", "src/", "src/gen/", "lib/"]), st.lists(st.sampled_from(PATTERNS), max_size=5), max_size=3
     ),
     excluded=st.lists(st.sampled_from(PATTERNS), max_size=2),
+    everywhere=st.lists(st.sampled_from(PATTERNS), max_size=2),
+    folds=st.booleans(),
 )
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 def test_agrees_with_git(
-    tmp_path_factory: pytest.TempPathFactory, rules: dict[str, list[str]], excluded: list[str]
+    tmp_path_factory: pytest.TempPathFactory,
+    rules: dict[str, list[str]],
+    excluded: list[str],
+    everywhere: list[str],
+    folds: bool,
 ) -> None:
-    root = tmp_path_factory.mktemp("repository")
+    home = tmp_path_factory.mktemp("home")
+    root = home / "repository"
     subprocess.run(["git", "init", "-q", root], check=True)
+    (home / ".gitconfig").write_text(f"[core]\n\texcludesFile = ~/everywhere\n\tignoreCase = {str(folds).lower()}\n")
+    (home / "everywhere").write_text("\n".join(everywhere) + "\n")
     for file in FILES:
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_text("x = 1\n")
     for folder, lines in rules.items():
         (root / folder / ".gitignore").write_text("\n".join(lines) + "\n")
     (root / ".git" / "info" / "exclude").write_text("\n".join(excluded) + "\n")
-    assert kept_by_us(root) == kept_by_git(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        assert kept_by_us(root) == kept_by_git(root)
 
 
 @given(lines=st.lists(st.text("ab*?[]!^-\\\\/. ", min_size=1, max_size=9), min_size=1, max_size=3))
@@ -69,6 +85,119 @@ def test_agrees_with_git_on_any_rule(tmp_path_factory: pytest.TempPathFactory, l
             (root / file).write_text("x = 1\n")
     (root / ".gitignore").write_text("\n".join(lines))
     assert kept_by_us(root) == kept_by_git(root)
+
+
+@pytest.mark.parametrize("folds", [False, True])
+def test_agrees_with_git_on_each_pattern(tmp_path: Path, folds: bool) -> None:
+    """Each by itself, so that none hides what another one decides."""
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    subprocess.run(["git", "-C", tmp_path, "config", "core.ignorecase", str(folds)], check=True)
+    for file in FILES:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("x = 1\n")
+    for pattern in PATTERNS:
+        (tmp_path / ".gitignore").write_text(f"{pattern}\n")
+        assert kept_by_us(tmp_path) == kept_by_git(tmp_path), pattern
+
+
+@pytest.mark.parametrize(
+    ("config", "file"),
+    [
+        (None, ".config/git/ignore"),
+        ('[user]\n\tname = "a # b"\n[Core] ; comment\n\tExcludesFile = "~/my \\"rules\\"" # mine\n', 'my "rules"'),
+        ("[core] excludesfile = ~/a\\\nb\n", "ab"),
+        ("[include]\n\tpath = other\n", "included"),
+    ],
+)
+def test_agrees_with_git_on_the_rules_for_all_repositories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str | None, file: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    root = tmp_path / "work"
+    subprocess.run(["git", "init", "-q", root], check=True)
+    (root / "a.py").write_text("")
+    (root / "b.js").write_text("")
+    if config is not None:
+        (tmp_path / ".gitconfig").write_text(config)
+    (tmp_path / "other").write_text("[core]\n\texcludesFile = ~/included\n")
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text("/a.py\n")
+    assert kept_by_us(root) == kept_by_git(root) == {"b.js"}
+    (root / ".gitignore").write_text("!a.py\n")
+    assert kept_by_us(root) == kept_by_git(root) == {"a.py", "b.js"}
+
+
+def test_settings_of_git_that_make_no_sense_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    (tmp_path / ".gitignore").write_text("a.py\n")
+    again = "".join(f"\tpath = config\n\tpath = ./other{number}\n" for number in range(1_000))
+    for number in range(1_000):
+        (tmp_path / ".git" / f"other{number}").write_text(f"[include]\n{again}" if number < 3 else "")
+    for text in (
+        f"[include]\n{again}",
+        '[core\n]\n= x\n[core]\nexcludesFile = "a\0\\\n',
+        "[core]\nexcludesFile = ~nobody-\n",
+    ):
+        (tmp_path / ".git" / "config").write_text(text)
+        rules = IgnoreRules(tmp_path)
+        assert rules.ignores_below("a.py")
+        assert not rules.ignores_below("b.py")
+        assert not rules.is_outdated()
+
+
+def test_an_ignore_file_that_is_a_link_is_not_followed_as_git_does(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    (tmp_path / "a.py").write_text("")
+    (tmp_path / "rules").write_text("a.py\n")
+    (tmp_path / ".gitignore").symlink_to("rules")
+    assert kept_by_us(tmp_path) == {"a.py"} <= kept_by_git(tmp_path)
+
+
+def test_long_ignore_files_and_long_rules_are_obeyed(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    for name in ("a.py", "z.py", "b.js"):
+        (tmp_path / name).write_text("")
+    lines = "".join(f"generated/number{number}.py\n" for number in range(60_000))
+    (tmp_path / ".gitignore").write_text(f"{lines}z.py\n[{'a' * 5_000}].py\n")
+    assert kept_by_us(tmp_path) == kept_by_git(tmp_path) == {"b.js"}
+
+
+def test_all_is_left_out_where_there_are_more_rules_than_are_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / ".gitignore").write_text("#" * 4_000_000 + "\na.py\n")
+    rules = IgnoreRules(tmp_path)
+    assert rules.ignores_below("src/a.py")
+    assert "src/.gitignore" in caplog.text
+    assert not rules.ignores_below("b.py")
+
+
+def test_rules_around_the_workspace_that_change_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    (tmp_path / "home" / "git").mkdir(parents=True)
+    repository = tmp_path / "repository"
+    root = repository / "part"
+    root.mkdir(parents=True)
+
+    def is_noticed(change: Callable[[], object]) -> bool:
+        rules = IgnoreRules(root)
+        rules.ignores_below("a.py")
+        assert not rules.is_outdated()
+        change()
+        return rules.is_outdated()
+
+    assert is_noticed(lambda: subprocess.run(["git", "init", "-q", repository], check=True))
+    assert is_noticed(lambda: (repository / ".gitignore").write_text("a.py\n"))
+    assert is_noticed(lambda: (repository / ".git" / "info" / "exclude").write_text("a.py\n"))
+    assert is_noticed(lambda: (repository / ".git" / "config").write_text("[core]\nignorecase\n"))
+    assert is_noticed(lambda: (tmp_path / "home" / "git" / "ignore").write_text("a.py\n"))
+    assert is_noticed(lambda: (tmp_path / "home" / ".gitconfig").write_text("[core]\nexcludesFile = ~/other\n"))
+    assert is_noticed(lambda: (tmp_path / "home" / "other").write_text("a.py\n"))
+    assert not is_noticed(lambda: (repository / ".git" / "index.lock").write_text(""))
 
 
 def test_a_subfolder_of_a_repository_obeys_the_rules_above_it(tmp_path: Path) -> None:
@@ -145,6 +274,10 @@ def test_the_exclude_file_of_a_repository_inside_counts(tmp_path: Path) -> None:
         ("**/*a*a/*a*a/" * 9 + "b", ("a" * 50 + "/") * 80 + "c", ("a" * 50 + "/") * 80 + "b"),
         ("*" * 20 + "x", "y" * 250, "y" * 250 + "x"),
         ("*?" * 100 + "b", "a" * 250, "a" * 250 + "b"),
+        ("a**/*a*a/" + "**/*a*a/" * 9 + "b", ("a" * 50 + "/") * 80 + "c", ("a" * 50 + "/") * 80 + "b"),
+        ("**/" * 100_000 + "b", "a/" * 2000 + "c", "a/" * 2000 + "b"),
+        ("*" * 300_000 + "b", "a" * 250, "a" * 250 + "b"),
+        ("[" + "a-c" * 100_000 + "[:" * 100_000 + "a]*b", "ac", "ab"),
     ],
 )
 def test_no_rule_takes_long(rule: str, path: str, other: str) -> None:

@@ -75,24 +75,75 @@ def test_an_ignore_file_takes_effect_at_once(root: Path, engine: Engine) -> None
     wait_for(lambda: names(engine) == {"first"})
 
 
-def test_a_branch_switch_encodes_only_what_is_new(root: Path, engine: Engine) -> None:
-    def git(*arguments: str) -> None:
-        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-        subprocess.run(["git", "-C", root, *identity, *arguments], check=True, capture_output=True)
+def git(folder: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "-C", folder, *identity, *arguments], check=True, capture_output=True)
 
-    git("init", "-q", "-b", "main")
-    git("add", ".")
-    git("commit", "-q", "-m", "x")
-    git("checkout", "-q", "-b", "other")
+
+def test_rules_in_a_place_of_gits_own_take_effect_when_somebody_asks(root: Path, engine: Engine) -> None:
+    git(root, "init", "-q")
+    exclude = root / ".git" / "info" / "exclude"
+    exclude.write_text("src/\n")
+    wait_for(lambda: names(engine) == set())
+    exclude.write_text("")
+    wait_for(lambda: names(engine) == {"first"})
     (root / "src" / "a.py").write_text("def second(): pass\n")
-    git("commit", "-q", "-am", "y")
+    wait_for(lambda: names(engine) == {"second"})
+
+
+def test_rules_above_the_folder_take_effect_when_somebody_asks(root: Path, engine: Engine) -> None:
+    git(root.parent, "init", "-q")
+    (root.parent / ".gitignore").write_text("/work/src/\n")
+    wait_for(lambda: names(engine) == set())
+    (root.parent / ".gitignore").unlink()
+    wait_for(lambda: names(engine) == {"first"})
+
+
+@pytest.mark.parametrize("place", [".git/info/exclude", "work/.git/info/exclude", ".gitignore", "home/git/ignore"])
+def test_what_was_just_excluded_is_not_read(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Neither its new text on disk nor that in the editor, and no other request is needed."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home" / "git").mkdir(parents=True)
+    git(root if place.startswith("work") else root.parent, "init", "-q")
+    engine = Engine(Settings(workers=1), encoder.load(), tmp_path / "data")
+    engine.add_folder(str(root))
+    engine.start()
+    assert engine.wait_idle(30)
+    (tmp_path / place).write_text("a.py\nb.py\n")
+    (root / "src" / "a.py").write_text("def second(): pass\n")
+    engine.touch([str(root / "src" / "a.py")])
+    engine.set_buffer(str(root / "src" / "b.py"), "python", "def third(): pass\n")
+    assert engine.wait_idle(30)
+    assert names(engine) == set()
+    (tmp_path / place).write_text("")
+    engine.touch([str(tmp_path / place)])  # as a client reports it
+    assert engine.wait_idle(30)
+    assert names(engine) == {"second", "third"}
+    engine.close()
+
+
+def test_a_folder_that_becomes_a_virtual_environment_goes(root: Path, engine: Engine) -> None:
+    (root / "src" / "pyvenv.cfg").write_text("")
+    wait_for(lambda: names(engine) == set())
+
+
+def test_a_branch_switch_encodes_only_what_is_new(root: Path, engine: Engine) -> None:
+    git(root, "init", "-q", "-b", "main")
+    git(root, "add", ".")
+    git(root, "commit", "-q", "-m", "x")
+    git(root, "checkout", "-q", "-b", "other")
+    (root / "src" / "a.py").write_text("def second(): pass\n")
+    git(root, "commit", "-q", "-am", "y")
     wait_for(lambda: names(engine) == {"second"})
     assert engine.status().folders[0].encoded == 2
     for branch, name in (("main", "first"), ("other", "second")):
-        git("checkout", "-q", branch)
+        git(root, "checkout", "-q", branch)
         wait_for(lambda name=name: names(engine) == {name})  # type: ignore[misc]
     assert engine.status().folders[0].encoded == 2, "both were seen before"
-    git("worktree", "add", "-q", str(root.parent / "beside"), "main")
+    git(root, "worktree", "add", "-q", str(root.parent / "beside"), "main")
     engine.add_folder(str(root.parent / "beside"))
     wait_for(lambda: names(engine) == {"first", "second"})
     assert engine.wait_idle(30)
