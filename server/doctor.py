@@ -10,13 +10,13 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from server import __version__
+from server import __version__, config, tuning
 from server.config import Settings
 from server.folder import home_of, settings_of
 from server.index import generation
@@ -26,7 +26,7 @@ from server.index.ignore import IgnoreRules
 from server.index.languages import LANGUAGES, grammar_of, query_of
 from server.index.store import FORMAT_VERSION, LOCK_FILE, NONSENSE, connect_to_read, is_environment, reading
 from server.index.vectors import survey
-from server.model import encoder
+from server.model import choice, encoder
 from server.process import in_process
 
 _INOTIFY = Path("/proc/sys/fs/inotify")
@@ -49,7 +49,8 @@ def examine(root: str, data_dir: Path) -> Iterator[Check]:
     """Yield one check after another; none of them changes the index."""
     checks: tuple[tuple[str, Callable[[], Check]], ...] = (
         ("installation", _installation),
-        ("model", _model),
+        ("settings", _settings),
+        ("model", lambda: _model(root, data_dir)),
         ("grammars", _grammars),
         ("neighbours", _neighbours),
         ("processes", _processes),
@@ -71,12 +72,35 @@ def _installation() -> Check:
     return Check("installation", "ok", f"{text}, SQLite {sqlite3.sqlite_version}")
 
 
-def _model() -> Check:
+def _settings() -> Check:
+    name, path = "settings", config.settings_file()
+    _, problems = config.user_settings()
+    if problems:
+        advice = f"Mend {path}: " + ", ".join(config.camel(each.name) for each in fields(Settings)) + " can be set."
+        return Check(name, "warning", "; ".join(problems), advice)
+    return Check(name, "ok", f"{path if path.exists() else 'all have their default'}; an editor has its own")
+
+
+def _model(root: str, data_dir: Path) -> Check:
+    name, chosen = "model", config.user_settings()[0].encoder
     try:
-        model = encoder.load()
+        base = encoder.load()
     except encoder.ModelError as problem:
-        return Check("model", "error", str(problem), "Install Sextant again.")
-    return Check("model", "ok", f"{model.fingerprint[:12]}, {model.dimensions} dimensions")
+        return Check(name, "error", str(problem), "Install Sextant again.")
+    told = tuning.described(chosen, data_dir, root)
+    if chosen == choice.BASE:
+        return Check(name, "ok", f"{told} ({base.fingerprint[:12]}, {base.dimensions} dimensions)")
+    try:
+        dimensions = in_process(_dimensions, chosen)
+    except (encoder.ModelError, OSError) as problem:
+        advice = f"Mend `encoder` in {config.settings_file()}; until then the base encoder answers."
+        return Check(name, "error", f"{chosen} does not load: {problem}", advice)
+    return Check(name, "ok", f"{told} ({dimensions} dimensions)")
+
+
+def _dimensions(name: str) -> int:
+    """Return the dimensions of an encoder; a transformer takes seconds and its libraries."""
+    return choice.load(name).dimensions
 
 
 def _grammars() -> Check:

@@ -66,7 +66,7 @@ class Folder:
         self._is_gone = False
         self.notice: str | None = None
         """What the user should know although nothing has failed."""
-        self._tries_again = True
+        self.tries_again = True
         """Whether the next scan parses again what ended its parsers in an earlier run: others may have ended them."""
         self._unwritten: str | None = None
         """Why the disk lacks what is known here."""
@@ -263,7 +263,7 @@ class Folder:
         for number, found in enumerate(walk(self._path, self._rules, self._settings, token)):
             seen.add(found.path)
             is_suspect, differs = self._is_suspect(found.path), self._layers.stamps.get(found.path) != found.stamp
-            if is_suspect and (differs or (self._tries_again and not self.is_follower)):
+            if is_suspect and (differs or (self.tries_again and not self.is_follower)):
                 suspects.append(found)
             elif differs:
                 changed.append(found)
@@ -276,7 +276,7 @@ class Folder:
             self._commit([], deleted)
         yield from self._ingest(changed, token)
         yield from self._ingest_suspects(suspects, token)
-        self._tries_again &= self.is_follower
+        self.tries_again &= self.is_follower
         self._layers.finish()
         self._failure = None
         self.is_scanning = False

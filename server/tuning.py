@@ -6,6 +6,7 @@ import json
 import shutil
 import uuid
 from dataclasses import asdict, replace
+from datetime import date
 from pathlib import Path
 
 from server.cluster import client
@@ -41,6 +42,17 @@ def current(data_dir: Path, root: str) -> Path | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError, ModelError):
         return None  # the base model answers, as it did before there was one
     return home / str(name)
+
+
+def described(encoder_name: str, data_dir: Path, root: str) -> str:
+    """Say which model answers for a folder; `encoder_name` is the encoder in the user's settings."""
+    pointer = home_of(data_dir, root) / _POINTER
+    if encoder_name != BASE or not pointer.exists():
+        return encoder_name
+    if current(data_dir, root) is None:
+        return f"{BASE}; the one of this repository is damaged: `sextant tune` makes another"
+    day = date.fromtimestamp(pointer.stat().st_mtime).isoformat()
+    return f"of this repository, tuned {day}; `sextant tune --rollback` undoes it"
 
 
 def tune(settings: Settings, data_dir: Path, request: Request, course: Course) -> Outcome:

@@ -138,8 +138,8 @@ def test_parsers_that_others_kill_cost_no_file(root: Path, tmp_path: Path) -> No
 def test_what_ended_its_parser_is_parsed_again_by_the_next_start(root: Path, tmp_path: Path) -> None:
     (root / "hostile.tsx").write_text(HOSTILE)
 
-    def start() -> tuple[int, dict[str, int]]:
-        engine = Engine(SMALL, encoder.load(), tmp_path / "data")
+    def start(tries_again: bool = True) -> tuple[int, dict[str, int]]:
+        engine = Engine(SMALL, encoder.load(), tmp_path / "data", tries_again=tries_again)
         engine.add_folder(str(root))
         engine.start()
         assert engine.wait_idle(120)
@@ -151,6 +151,7 @@ def test_what_ended_its_parser_is_parsed_again_by_the_next_start(root: Path, tmp
     with contextlib.closing(sqlite3.connect(home_of(tmp_path / "data", str(root)) / "index.db")) as db, db:
         innocent = "UPDATE files SET reason = ?, columns = NULL, units = 0 WHERE path IN ('part7.py', 'part8.py')"
         assert db.execute(innocent, (CRASHED,)).rowcount == 2
+    assert start(tries_again=False) == (398, {CRASHED: 3})
     assert start() == (400, {CRASHED: 1})
 
 
