@@ -108,7 +108,10 @@ class Store:
 
     def _probe(self) -> None:
         """Raise OSError where nothing can be written: an old lock file may be opened all the same."""
-        (self._folder / USED_FILE).write_bytes(b"")
+        used = self._folder / USED_FILE
+        if used.exists() and not used.is_file():
+            used.unlink()  # a pipe would be waited for
+        used.write_bytes(b"")
 
     def _open_or_replace(self) -> sqlite3.Connection:
         try:

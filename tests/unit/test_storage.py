@@ -26,6 +26,7 @@ from server.index import exchange, generation, layers
 from server.index.store import FORMAT_VERSION
 from server.index.vectors import VectorStore
 from server.model import encoder
+from server.tuning import tuned
 from server.types import CancelToken, Query, SearchResult
 
 FILES = {
@@ -139,6 +140,20 @@ def test_a_flipped_bit_of_any_stored_vector_is_a_miss_and_is_computed_again(root
     assert names(run(root, data)) == expected
     assert (store.rows(keys) == rows).all()
     store.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX's")
+@pytest.mark.parametrize("victim", ["used", "writer.lock", "model.json", "meta.json", "text"])
+def test_nothing_waits_for_a_pipe_in_place_of_another_file(root: Path, tmp_path: Path, victim: str) -> None:
+    data = tmp_path / "data"
+    expected = compacted(root, data)
+    home = home_of(data, str(root))
+    file = (next(home.glob("generation-*")) if victim in ("meta.json", "text") else home) / victim
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+    assert tuned(Settings(), data, (str(root),)) == Settings()
+    assert not [check for check in examine(str(root), data) if check.state == "error"]
+    assert names(run(root, data)) == expected
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX's")
