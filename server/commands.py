@@ -13,14 +13,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from server import bulk, doctor, report
-from server.config import data_dir
+from server import bulk, doctor, reindex, report, tuning
+from server.config import data_dir, user_settings
 from server.engine import Engine
 from server.folder import home_of
 from server.index import question as questions
 from server.index.question import kinds_named, languages_named
 from server.index.store import peek
 from server.jobs import JobError
+from server.model import choice
 from server.model.encoder import ModelError
 from server.model.encoder import load as load_encoder
 from server.snapshot import Snapshot
@@ -68,7 +69,7 @@ def _index(arguments: argparse.Namespace) -> int:
     failed = False
     for root in roots:
         started = time.monotonic()
-        with _Index(root) as index:
+        with _Index(root, tries_again=True) as index:
             status = index.status
             report.indexed(status, time.monotonic() - started, as_json=arguments.json)
             failed |= status.state == "degraded"
@@ -157,7 +158,19 @@ def _status(arguments: argparse.Namespace) -> int:
     home = home_of(data_dir(), root)
     if not (home / "index.db").exists():
         raise CommandError(f"{root} is not indexed yet; run: sextant index {root}")
-    report.status(root, home, as_json=arguments.json)
+    settings = bulk.settings_for(root)  # tells what is wrong with them
+    problem = None
+    try:
+        choice.check(settings.encoder)
+    except ModelError as found:
+        problem = f"{found} The base encoder answers."
+        report.note(problem)
+    else:
+        if reindex.needs_second(settings) and peek(home)["encoder"] == load_encoder().fingerprint:
+            problem = "The base encoder answers until all vectors of this one are there; run: sextant reindex"
+            report.note(problem)
+    model = tuning.described(user_settings()[0].encoder, data_dir(), root)
+    report.status(root, home, {"model": model, "modelProblem": problem}, as_json=arguments.json)
     return 0
 
 
@@ -169,8 +182,8 @@ def _doctor(arguments: argparse.Namespace) -> int:
 class _Index:
     """An engine for one folder, brought up to date with the disk while a progress bar shows."""
 
-    def __init__(self, root: str, scope: tuple[str, str] | None = None) -> None:
-        """`scope`: the part of it that is asked, as `Filter` has it."""
+    def __init__(self, root: str, scope: tuple[str, str] | None = None, tries_again: bool = False) -> None:
+        """`scope`: the part of it that is asked, as `Filter` has it. `tries_again`: see `Engine`."""
         self._root = root
         part = scope[1] if scope else None
         if not (home_of(data_dir(), root) / "index.db").exists():
@@ -181,7 +194,7 @@ class _Index:
             report.note(f"in {root}")
         # An editor's choice of what is indexed stands: other defaults here would index the folder anew, to and fro.
         self._settings = bulk.settings_for(root)
-        self._engine = Engine(self._settings, load_encoder(), data_dir())
+        self._engine = Engine(self._settings, load_encoder(), data_dir(), tries_again=tries_again)
         self._second = contextlib.ExitStack()
 
     def __enter__(self) -> _Index:

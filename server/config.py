@@ -201,24 +201,29 @@ def data_dir() -> Path:
     )
 
 
-def user_settings() -> tuple[Settings, list[str]]:
-    """Return what the user's own file sets, for commands; SEXTANT_SETTINGS names another file.
-
-    An editor tells the server its settings itself. No file in a workspace is ever read for settings.
-    """
+def settings_file() -> Path:
+    """Return the user's own file of settings: SEXTANT_SETTINGS, else the one in the user's configuration directory."""
     chosen = os.environ.get("SEXTANT_SETTINGS")
-    path = (
+    return (
         Path(chosen).expanduser()
         if chosen
         else Path(platformdirs.user_config_dir("sextant", appauthor=False)) / "settings.json"
     )
+
+
+def user_settings() -> tuple[Settings, list[str]]:
+    """Return what the user's own file sets, for commands, and what in it is wrong.
+
+    An editor tells the server its settings itself. No file in a workspace is ever read for settings.
+    """
+    path = settings_file()
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
             return Settings(), [f"{path} cannot be read: it is no file, or larger than {_LARGEST_FILE // 1_000} kB"]
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Settings(), [f"there is no file {path}"] if chosen else []
+        return Settings(), [f"there is no file {path}"] if os.environ.get("SEXTANT_SETTINGS") else []
     except RecursionError:
         return Settings(), [f"{path} cannot be read: it is nested too deeply"]
     except (OSError, ValueError) as problem:

@@ -10,13 +10,13 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from server import __version__
+from server import __version__, config, tuning
 from server.config import Settings
 from server.folder import home_of, settings_of
 from server.index import generation
@@ -24,13 +24,13 @@ from server.index.collect import size_of
 from server.index.columns import split_keys
 from server.index.ignore import IgnoreRules
 from server.index.languages import LANGUAGES, grammar_of, query_of
-from server.index.store import FORMAT_VERSION, LOCK_FILE, connect_readonly, reading
-from server.model import encoder
+from server.index.store import FORMAT_VERSION, LOCK_FILE, NONSENSE, connect_to_read, is_environment, reading
+from server.index.vectors import survey
+from server.model import choice, encoder
 from server.process import in_process
 
 _INOTIFY = Path("/proc/sys/fs/inotify")
 _LEAST_FREE = 1_000_000_000
-_BATCH = 500
 
 State = Literal["ok", "warning", "error"]
 
@@ -49,7 +49,8 @@ def examine(root: str, data_dir: Path) -> Iterator[Check]:
     """Yield one check after another; none of them changes the index."""
     checks: tuple[tuple[str, Callable[[], Check]], ...] = (
         ("installation", _installation),
-        ("model", _model),
+        ("settings", _settings),
+        ("model", lambda: _model(root, data_dir)),
         ("grammars", _grammars),
         ("neighbours", _neighbours),
         ("processes", _processes),
@@ -71,12 +72,35 @@ def _installation() -> Check:
     return Check("installation", "ok", f"{text}, SQLite {sqlite3.sqlite_version}")
 
 
-def _model() -> Check:
+def _settings() -> Check:
+    name, path = "settings", config.settings_file()
+    _, problems = config.user_settings()
+    if problems:
+        advice = f"Mend {path}: " + ", ".join(config.camel(each.name) for each in fields(Settings)) + " can be set."
+        return Check(name, "warning", "; ".join(problems), advice)
+    return Check(name, "ok", f"{path if path.exists() else 'all have their default'}; an editor has its own")
+
+
+def _model(root: str, data_dir: Path) -> Check:
+    name, chosen = "model", config.user_settings()[0].encoder
     try:
-        model = encoder.load()
+        base = encoder.load()
     except encoder.ModelError as problem:
-        return Check("model", "error", str(problem), "Install Sextant again.")
-    return Check("model", "ok", f"{model.fingerprint[:12]}, {model.dimensions} dimensions")
+        return Check(name, "error", str(problem), "Install Sextant again.")
+    told = tuning.described(chosen, data_dir, root)
+    if chosen == choice.BASE:
+        return Check(name, "ok", f"{told} ({base.fingerprint[:12]}, {base.dimensions} dimensions)")
+    try:
+        dimensions = in_process(_dimensions, chosen)
+    except (encoder.ModelError, OSError) as problem:
+        advice = f"Mend `encoder` in {config.settings_file()}; until then the base encoder answers."
+        return Check(name, "error", f"{chosen} does not load: {problem}", advice)
+    return Check(name, "ok", f"{told} ({dimensions} dimensions)")
+
+
+def _dimensions(name: str) -> int:
+    """Return the dimensions of an encoder; a transformer takes seconds and its libraries."""
+    return choice.load(name).dimensions
 
 
 def _grammars() -> Check:
@@ -165,13 +189,14 @@ def _index(root: str, data_dir: Path) -> Check:
             files = units = 0
             for entry in entries:
                 files, units = files + (entry.reason is None), units + len(entry)
-        db = sqlite3.connect(f"{(home / 'index.db').as_uri()}?mode=ro", uri=True)
-        with contextlib.closing(db):
+        with contextlib.closing(connect_to_read(home / "index.db")) as db:
             found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             return Check(name, "error", f"{home}: {found}", rebuild)
-    except (OSError, ValueError, sqlite3.Error) as problem:
-        return Check(name, "error", f"{home}: {problem}", rebuild)
+    except (OSError, *NONSENSE, sqlite3.Error) as problem:
+        is_damaged = isinstance(problem, NONSENSE) or not is_environment(problem)
+        advice = rebuild if is_damaged else f"Mend the permissions of {home} or its disk; the index may be sound."
+        return Check(name, "error", f"{home}: {problem}", advice)
     text = f"{files:,} files, {units:,} units, {size_of(home) / 1e6:,.0f} MB, {_user(home)}"
     space = meta.get("encoder", "")
     current = meta.get(f"generation:{space}")
@@ -200,23 +225,27 @@ def _vectors(root: str, data_dir: Path) -> Check:
     if not (home / "index.db").exists():
         return Check(name, "ok", "none yet")
     keys: set[bytes] = set()
-    with reading(home) as (_, entries, meta):
-        for entry in entries:
-            if entry.columns is not None:
-                keys.update(split_keys(entry.columns.keys))
+    try:
+        with reading(home) as (_, entries, meta):
+            for entry in entries:
+                if entry.columns is not None:
+                    keys.update(split_keys(entry.columns.keys))
+    except (OSError, *NONSENSE, sqlite3.Error):
+        return Check(name, "warning", "unknown: the index that refers to them cannot be read", "See above.")
     space = meta.get("encoder", "")
     path = data_dir / "vectors" / f"{space[:32]}.db"
     if not path.exists():
         return Check(name, "warning", f"{path} is missing", "They are computed again at the next start.")
-    known = 0
-    with contextlib.closing(connect_readonly(path)) as db:
-        ordered = sorted(keys)
-        for start in range(0, len(ordered), _BATCH):
-            some = ordered[start : start + _BATCH]
-            query = f"SELECT count(*) FROM vectors WHERE key IN ({','.join('?' * len(some))})"
-            known += db.execute(query, some).fetchone()[0]
+    try:
+        with contextlib.closing(connect_to_read(path)) as db:
+            known, damaged = survey(db, keys)
+    except sqlite3.Error as problem:
+        advice = f"Mend the permissions of {path}." if is_environment(problem) else "It is made anew at the next start."
+        return Check(name, "warning", f"{path} cannot be read: {problem}", advice)
     size = f"{path.stat().st_size / 1e6:,.0f} MB shared by all folders"
     text = f"{known:,} of {len(keys):,} different texts of units, {size}"
+    if damaged:
+        return Check(name, "warning", f"{text}, {damaged:,} damaged", "Those are computed again at the next start.")
     if known < len(keys):
         return Check(name, "warning", text, "The others are computed again at the next start.")
     return Check(name, "ok", text)

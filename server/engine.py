@@ -63,8 +63,13 @@ class Engine:
         data_dir: Path,
         on_change: Callable[[], None] = lambda: None,
         watches: bool = False,
+        tries_again: bool = True,
     ) -> None:
-        """`watches`: follow changes on disk that nobody reports, until the engine closes."""
+        """`watches`: follow changes on disk that nobody reports, until the engine closes.
+
+        `tries_again`: parse again what ended its parsers in an earlier run; it takes seconds a file.
+        """
+        self._tries_again = tries_again
         self._settings = settings
         self._encoder = encoder
         self._data_dir = data_dir
@@ -358,6 +363,7 @@ class Engine:
             return
         try:
             folder = Folder.open(root, self._data_dir, self._spaces.first(), self._settings, self._apart)
+            folder.tries_again = self._tries_again
             self._spaces.welcome(folder)
         except (OSError, sqlite3.Error, *NONSENSE) as problem:
             _log.warning("cannot open the index of a folder: %s", problem)

@@ -13,7 +13,7 @@ from pathlib import Path
 from server import config
 from server.config import Settings
 from server.index.columns import FileEntry
-from server.index.crew import LARGE, Apart, ingest_all, ingest_one
+from server.index.crew import CRASHED, LARGE, Apart, ingest_all, ingest_one, ingest_suspects
 from server.index.draft import Draft
 from server.index.files import Found, look, walk
 from server.index.ignore import IgnoreRules, is_rule_file
@@ -66,6 +66,8 @@ class Folder:
         self._is_gone = False
         self.notice: str | None = None
         """What the user should know although nothing has failed."""
+        self.tries_again = True
+        """Whether the next scan parses again what ended its parsers in an earlier run: others may have ended them."""
         self._unwritten: str | None = None
         """Why the disk lacks what is known here."""
         self._space = space.name
@@ -255,11 +257,15 @@ class Folder:
             if (path in self.texts) == self._rules.ignores_below(path):
                 self._cover(path)
         changed: list[Found] = []
+        suspects: list[Found] = []
         seen: set[str] = set()
         self._touched.clear()
         for number, found in enumerate(walk(self._path, self._rules, self._settings, token)):
             seen.add(found.path)
-            if self._layers.stamps.get(found.path) != found.stamp:
+            is_suspect, differs = self._is_suspect(found.path), self._layers.stamps.get(found.path) != found.stamp
+            if is_suspect and (differs or (self.tries_again and not self.is_follower)):
+                suspects.append(found)
+            elif differs:
                 changed.append(found)
                 self._pending = len(changed)
             if number % _WALK_SLICE == 0:
@@ -269,6 +275,8 @@ class Folder:
         if deleted:
             self._commit([], deleted)
         yield from self._ingest(changed, token)
+        yield from self._ingest_suspects(suspects, token)
+        self.tries_again &= self.is_follower
         self._layers.finish()
         self._failure = None
         self.is_scanning = False
@@ -322,7 +330,7 @@ class Folder:
             self._fresh.add(found.path)
         else:
             self._fresh.discard(found.path)
-        return ingest_one(self._path, found, self._settings, self._apart)
+        return ingest_one(self._path, found, self._settings, self._apart, self._is_suspect(found.path))
 
     @property
     def wants_compaction(self) -> bool:
@@ -398,6 +406,20 @@ class Folder:
             if batch and not token.cancelled:
                 self._commit(batch)
             self._pending = 0
+
+    def _is_suspect(self, path: str) -> bool:
+        """Tell whether a file ended its parsers when it was last read."""
+        return self._layers.reason(path) == CRASHED
+
+    def _ingest_suspects(self, suspects: list[Found], token: CancelToken) -> Iterator[None]:
+        for part in ingest_suspects(self._path, suspects, self._settings):
+            token.check()
+            for ingested in part:
+                path, stamp = ingested.entry.path, ingested.entry.stamp
+                is_known = self._is_suspect(path) and ingested.entry.reason == CRASHED
+                if path not in self._touched and not (is_known and self._layers.stamps.get(path) == stamp):
+                    self._commit([ingested])
+            yield
 
     def _commit(self, batch: list[Ingested], deleted: list[str] | None = None) -> None:
         self.is_changed = True

@@ -104,8 +104,8 @@ def indexed(status: FolderStatus, seconds: float, as_json: bool) -> None:
     _print_skipped(console, status.skipped)
 
 
-def status(root: str, home: Path, as_json: bool) -> None:
-    """Show what is stored for a folder, without looking at its files."""
+def status(root: str, home: Path, model: dict[str, str | None], as_json: bool) -> None:
+    """Show what is stored for a folder, without looking at its files; `model` says which one gives it its meaning."""
     found = peek(home)
     sizes = {
         "bytes": size_of(home),
@@ -113,7 +113,7 @@ def status(root: str, home: Path, as_json: bool) -> None:
         "totalBytes": size_of(home.parents[1]),
     }
     if as_json:
-        _write({"root": root, "index": str(home), **sizes, **found})
+        _write({"root": root, "index": str(home), **model, **sizes, **found})
         return
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"folder     {root}")
@@ -121,6 +121,7 @@ def status(root: str, home: Path, as_json: bool) -> None:
     console.print(f"vectors    {sizes['vectorBytes'] / 1e6:.1f} MB, shared by all folders")
     console.print(f"all        {sizes['totalBytes'] / 1e6:.1f} MB in {home.parents[1]}")
     console.print(f"format     {found['format']}, encoder {found['encoder'][:12]}")
+    console.print(f"model      {model['model']}")
     console.print(f"units      {found['units']:,}")
     console.print(f"files      {sum(found['languages'].values()):,}")
     for language, count in found["languages"].items():

@@ -6,6 +6,7 @@ import json
 import shutil
 import uuid
 from dataclasses import asdict, replace
+from datetime import date
 from pathlib import Path
 
 from server.cluster import client
@@ -36,11 +37,22 @@ def current(data_dir: Path, root: str) -> Path | None:
     """Return the model folder that a folder's pointer names; None without one that can be used."""
     home = home_of(data_dir, root)
     try:
-        name = json.loads((home / _POINTER).read_text(encoding="utf-8"))["name"]
+        name = _pointed(home)
         encoder.load(home / name)
     except (OSError, ValueError, KeyError, TypeError, RecursionError, ModelError):
         return None  # the base model answers, as it did before there was one
-    return home / str(name)
+    return home / name
+
+
+def described(encoder_name: str, data_dir: Path, root: str) -> str:
+    """Say which model answers for a folder; `encoder_name` is the encoder in the user's settings."""
+    pointer = home_of(data_dir, root) / _POINTER
+    if encoder_name != BASE or not pointer.exists():
+        return encoder_name
+    if current(data_dir, root) is None:
+        return f"{BASE}; the one of this repository is damaged: `sextant tune` makes another"
+    day = date.fromtimestamp(pointer.stat().st_mtime).isoformat()
+    return f"of this repository, tuned {day}; `sextant tune --rollback` undoes it"
 
 
 def tune(settings: Settings, data_dir: Path, request: Request, course: Course) -> Outcome:
@@ -87,12 +99,19 @@ def _point(home: Path, content: dict[str, object]) -> None:
     beside.replace(home / _POINTER)
 
 
+def _pointed(home: Path) -> str:
+    """Return the name in a folder's pointer."""
+    if not (home / _POINTER).is_file():
+        raise FileNotFoundError(home / _POINTER)  # nothing, or a pipe, which would be waited for
+    return str(json.loads((home / _POINTER).read_text(encoding="utf-8"))["name"])
+
+
 def _collect(home: Path) -> None:
     """Remove models that nothing points to."""
     try:
-        kept = json.loads((home / _POINTER).read_text(encoding="utf-8")).get("name")
-    except (OSError, ValueError, AttributeError):
-        kept = None
+        kept = _pointed(home)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        kept = ""
     for folder in home.glob("model-*"):
         if folder.name != kept:
             shutil.rmtree(folder, ignore_errors=True)

@@ -33,6 +33,10 @@ POOL_MIN_FILES = 300
 """Below, starting processes (0.3 s each) costs more than it saves."""
 _CHUNK = 16
 """Files a task of the pool: enough to hide its overhead, few enough that batches stay short."""
+_DEATHS = 2
+"""Processes that had one file alone and died, until it is left out."""
+_STARTS = 5
+"""Tries to have a file parsed, those included in which no process could be had."""
 _AHEAD = 8
 """Chunks in flight for each process, so that none waits while the engine commits."""
 _GLANCE = 0.05
@@ -48,12 +52,22 @@ class Kit:
     """Where is what is known already: see `VectorStore.place`."""
 
 
-def ingest_one(root: Path, found: Found, settings: Settings, apart: Apart) -> Ingested:
-    """Return what the index keeps of one file; a large one is parsed apart."""
-    if found.reason is not None or found.stamp.size < LARGE:
+def ingest_one(root: Path, found: Found, settings: Settings, apart: Apart, is_suspect: bool = False) -> Ingested:
+    """Return what the index keeps of one file; a large one, or one that ended its parsers before, is parsed apart."""
+    if found.reason is not None or (found.stamp.size < LARGE and not is_suspect):
         return ingest_file(root, found, settings)
     nothing = FileEntry(found.path, found.stamp, "", None)
     return apart.run(nothing, ingest_file, root, found, settings)
+
+
+def ingest_suspects(root: Path, files: list[Found], settings: Settings) -> Iterator[list[Ingested]]:
+    """Yield what the index keeps of files that ended their parsers before, and nothing now and then."""
+    apart = Apart(settings)
+    try:
+        for found in files:
+            yield from apart.steps(FileEntry(found.path, found.stamp, "", None), ingest_file, root, found, settings)
+    finally:
+        apart.close()
 
 
 def ingest_all(
@@ -77,16 +91,21 @@ def ingest_all(
 
 
 class _Crew:
-    """A pool of processes that parse; a file on which one dies is left out, and never tried in the server."""
+    """A pool of processes that parse; what was in flight when one died is parsed again, apart and one by one.
+
+    Whose process died, and whether of its file, cannot be told: others may kill one, too.
+    """
 
     def __init__(self, workers: int, root: Path, settings: Settings, kit: Kit | None) -> None:
         self._workers = workers
         self._given = root, settings
         self._kit = kit
+        self._apart = Apart(settings, kit)
         self._pool: ProcessPoolExecutor | None = _pool(workers, settings, kit)
         """None where no process lives long enough to do anything."""
 
     def close(self) -> None:
+        self._apart.close()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -131,22 +150,13 @@ class _Crew:
     def _one_by_one(self, chunk: list[Found]) -> Iterator[list[Ingested]]:
         """Find the file that ends processes; the others of its chunk lose nothing."""
         for found in chunk:
-            future = self._submit([found])
-            if future is None:
-                yield self._here([found])
-                continue
-            while not wait([future], timeout=_GLANCE).done:
-                yield []
-            try:
-                yield future.result()
-            except _LOST:
-                self._renew()
-                _log.warning("%s ended the process that parsed it and is left out", found.path)
-                yield [Ingested(FileEntry(found.path, found.stamp, "", None, CRASHED))]
+            nothing = FileEntry(found.path, found.stamp, "", None)
+            yield from self._apart.steps(nothing, _ingest_alone, self._given[0], found, self._given[1])
 
     def _renew(self) -> None:
         """Start other processes, unless new ones die without any file's help."""
-        self.close()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
         self._pool = _pool(self._workers, self._given[1], self._kit)
         try:
             self._pool.submit(os.getpid).result()
@@ -160,8 +170,9 @@ class _Crew:
 class Apart:
     """Ingests large texts in a process of its own: there they cannot hold up the editor, nor end the server."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, kit: Kit | None = None) -> None:
         self._settings = settings
+        self._kit = kit
         self._pool: ProcessPoolExecutor | None = None
         self._used = 0.0
 
@@ -178,31 +189,45 @@ class Apart:
             self._pool = None
 
     def run(self, entry: FileEntry, work: Callable[..., Ingested], *given: object) -> Ingested:
-        """Return what the work returns; if two processes die of it, the entry's file is left out for that reason.
+        """Return what the work returns; if two processes die of it, the entry's file is left out for that reason."""
+        steps = self.steps(entry, work, *given, glance=None)
+        return next(part[0] for part in steps if part)
 
-        One may have been killed by somebody else.
+    def steps(
+        self, entry: FileEntry, work: Callable[..., Ingested], *given: object, glance: float | None = _GLANCE
+    ) -> Iterator[list[Ingested]]:
+        """Yield nothing each `glance` seconds, and at last what `run` returns.
+
+        One death proves nothing: that process may have been ended by others, for want of memory for instance.
         """
         deaths = 0
-        for _ in range(3):
+        for _ in range(_STARTS):
             try:
                 if self._pool is None:
-                    self._pool = _pool(1, self._settings)
-                    self._pool.submit(os.getpid).result()  # a process that dies of the work has lived before
+                    self._pool = _pool(1, self._settings, self._kit)
                 self._used = time.monotonic()
+                self._pool.submit(os.getpid).result()  # a process that dies of the work has lived before
                 future = self._pool.submit(work, *given)
             except _LOST:  # it died between two works, or no process lives here
                 self._close_broken()
                 continue
+            while not wait([future], timeout=glance).done:
+                yield []
             try:
-                return future.result()
+                ingested = future.result()
             except _LOST:
                 self._close_broken()
                 deaths += 1
-                if deaths < 2:
-                    continue
-                _log.warning("%s ended the processes that parsed it and is left out", entry.path)
-                return Ingested(replace(entry, columns=None, reason=CRASHED))
-        return Ingested(replace(entry, columns=None, reason=CRASHED)) if deaths else work(*given)
+                if deaths == _DEATHS:
+                    break
+            else:
+                yield [ingested]
+                return
+        if deaths:
+            _log.warning("%s ended the processes that parsed it and is left out until the next start", entry.path)
+            yield [Ingested(replace(entry, columns=None, reason=CRASHED))]
+        else:
+            yield [work(*given)]
 
     def _close_broken(self) -> None:
         self._used = 0.0
@@ -227,6 +252,10 @@ def _begin(most_bytes: int, kit: Kit | None) -> None:
 def _ingest_chunk(root: Path, chunk: list[Found], settings: Settings) -> list[Ingested]:
     found = [ingest_file(root, each, settings) for each in chunk]
     return found if _opened is None else _encoded(found, *_opened)
+
+
+def _ingest_alone(root: Path, found: Found, settings: Settings) -> Ingested:
+    return _ingest_chunk(root, [found], settings)[0]
 
 
 def _encoded(found: list[Ingested], encoder: Encoder, store: VectorStore) -> list[Ingested]:

@@ -19,7 +19,7 @@ from typing import IO
 import numpy as np
 
 from server.index.columns import KEY_BYTES
-from server.index.vectors import VectorStore
+from server.index.vectors import VectorStore, are_sound
 
 ENDING = ".vectors"
 _MAGIC = b"SEXTANT-VECTORS 1\n"
@@ -50,7 +50,7 @@ def export(
                 digest.update(data)
                 file.write(data)
 
-            keys = store.keys() if only is None else sorted(store.known(sorted(only)))
+            keys = sorted(store.known(store.keys() if only is None else sorted(only)))  # without damaged ones
             header = {"space": space, "dimensions": dimensions, "count": len(keys)}
             write(_MAGIC + json.dumps(header).encode("ascii") + b"\n")
             for start in range(0, len(keys), _BATCH):
@@ -82,8 +82,6 @@ def import_(store: VectorStore, space: str, dimensions: int, path: Path) -> int:
             data = file.read(size * width)
             parts = [data[start : start + width] for start in range(0, len(data), width)]
             rows = {part[:KEY_BYTES]: np.frombuffer(part, "<f2", offset=KEY_BYTES).astype(np.float32) for part in parts}
-            if not all(np.isfinite(row).all() for row in rows.values()):
-                raise ExchangeError(f"{path} holds vectors that are no numbers; export it again")
             known = store.known(list(rows))
             store.put({key: row for key, row in rows.items() if key not in known})
             store.save()
@@ -106,11 +104,18 @@ def _check(file: IO[bytes], path: Path, space: str, dimensions: int, width: int)
         raise ExchangeError(f"{path} has the vectors of another encoder ({found[:12]}, not {space[:12]})")
     start = file.tell()
     digest.update(magic + line)
-    left = count * width
-    while left > 0 and (data := file.read(min(left, 1 << 20))):
+    left, odd = count * width, 0
+    while left > 0 and (data := file.read(min(left, _BATCH * width))):
         digest.update(data)
         left -= len(data)
+        whole = np.frombuffer(data, np.uint8, len(data) // width * width).reshape(-1, width)
+        odd += int((~are_sound(np.ascontiguousarray(whole[:, KEY_BYTES:]).view("<f2"))).sum())
     if left or file.read() != digest.digest():
         raise ExchangeError(f"{path} is damaged: its checksum does not match; export it again")
+    if odd:
+        raise ExchangeError(
+            f"{path} holds {odd:,} vectors that no encoder returns (their norm is not 1): the store they come from is "
+            "damaged; export them again with this version of Sextant"
+        )
     file.seek(start)
     return count

@@ -180,11 +180,18 @@ def _tree(
 
 def _meta(folder: Path) -> dict[str, Any]:
     """Return what a generation says of itself; ValueError where it is not what was written."""
+    _refuse_specials(folder / "meta.json")
     text, _, digest = (folder / "meta.json").read_text(encoding="ascii").partition("\n")
     if digest.strip() != _own_digest(text):
         raise ValueError("the description of a generation is damaged")
     meta: dict[str, Any] = json.loads(text)
     return meta
+
+
+def _refuse_specials(path: Path) -> None:
+    """Raise ValueError for a pipe or a device, which may never end."""
+    if not path.is_file():
+        raise ValueError(f"{path} is not a regular file")
 
 
 def _own_digest(text: str) -> str:
@@ -200,6 +207,7 @@ def _write(path: Path, data: bytes | memoryview) -> None:
 
 def _digest(path: Path) -> str:
     """Return SHA-256 of a file: with the processor's own instructions it is twice as fast as BLAKE2 without."""
+    _refuse_specials(path)
     digest, block = hashlib.sha256(), memoryview(bytearray(1 << 20))
     with path.open("rb", buffering=0) as file:
         while size := file.readinto(block):

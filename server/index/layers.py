@@ -82,6 +82,11 @@ class Tally:
         self._files[path] = sys.intern(language), reason, units
         self._add(language, reason, units, 1)
 
+    def reason(self, path: str) -> str | None:
+        """Return why a file was skipped; None for one that was not, or is unknown."""
+        known = self._files.get(path)
+        return known[1] if known is not None else None
+
     def drop(self, path: str) -> None:
         """Count a file no longer."""
         if (known := self._files.pop(path, None)) is not None:
@@ -253,6 +258,10 @@ class FolderLayers:
     def distrust(self) -> None:
         """Forget what tells that files did not change."""
         self.stamps.update(dict.fromkeys(self.stamps, _NO_STAMP))
+
+    def reason(self, path: str) -> str | None:
+        """Return why a file was skipped; None for one that was not, or is unknown."""
+        return self._tally.reason(path)
 
     def counts(self) -> tuple[dict[str, int], dict[str, int], int]:
         """Return files by language, skipped ones by reason, and the number of units, open buffers left aside."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ LOCK_FILE = "writer.lock"
 """Locked by the process that writes an index, for as long as it lives."""
 USED_FILE = "used"
 """Its time tells when an index was last opened."""
+_SIDES = ("-wal", "-shm", "-journal")
+"""Ends of the names of the files that SQLite keeps beside a database."""
 _GENERATION = "generation:"
 """Before the fingerprint of the encoder whose vectors a generation holds."""
 
@@ -105,7 +108,10 @@ class Store:
 
     def _probe(self) -> None:
         """Raise OSError where nothing can be written: an old lock file may be opened all the same."""
-        (self._folder / USED_FILE).write_bytes(b"")
+        used = self._folder / USED_FILE
+        if used.exists() and not used.is_file():
+            used.unlink()  # a pipe would be waited for
+        used.write_bytes(b"")
 
     def _open_or_replace(self) -> sqlite3.Connection:
         try:
@@ -266,11 +272,7 @@ class Store:
 @contextlib.contextmanager
 def reading(folder: Path) -> Iterator[tuple[int, Iterator[FileEntry], dict[str, str]]]:
     """Give (sequence, files, meta) of one state of a folder's database for the time of the block."""
-    try:
-        db = connect_readonly(folder / "index.db")
-    except sqlite3.Error:
-        db = connect_immutable(folder / "index.db")
-    with contextlib.closing(db):
+    with contextlib.closing(connect_to_read(folder / "index.db")) as db:
         db.execute("BEGIN")
         meta = dict(db.execute("SELECT key, value FROM meta"))
         yield int(meta.get("sequence", 0)), read_entries(db), meta
@@ -291,8 +293,7 @@ def read_entries(db: sqlite3.Connection, after: int = 0) -> Iterator[FileEntry]:
 def peek(folder: Path) -> dict[str, Any]:
     """Return what a folder's database says of itself, without changing it; raises OSError where it cannot be read."""
     try:
-        db = sqlite3.connect(f"{(folder / 'index.db').absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)
-        with contextlib.closing(db):
+        with contextlib.closing(connect_to_read(folder / "index.db")) as db:
             meta = dict(db.execute("SELECT key, value FROM meta"))
             languages = dict(
                 db.execute("SELECT language, count(*) FROM files WHERE reason IS NULL GROUP BY language ORDER BY 1")
@@ -302,13 +303,15 @@ def peek(folder: Path) -> dict[str, Any]:
             for path, reason in db.execute("SELECT path, reason FROM files WHERE reason != '' ORDER BY reason, path"):
                 skipped.setdefault(reason, []).append(path)
     except sqlite3.Error as problem:
-        raise OSError(f"the index in {folder} cannot be read ({problem}); `sextant index` rebuilds it") from problem
+        advice = "`sextant doctor` says what to do" if is_environment(problem) else "`sextant index` rebuilds it"
+        raise OSError(f"the index in {folder} cannot be read ({problem}); {advice}") from problem
     found = {"format": meta.get("format"), "encoder": meta.get("encoder", ""), "languages": languages, "units": units}
     return {**found, "settings": config.remembered(meta.get("settings")), "skippedPaths": skipped}
 
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open a database in WAL mode."""
+    _refuse_specials(path)
     db = sqlite3.connect(path, timeout=10.0, check_same_thread=False)
     try:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has an effect on a new database only
@@ -321,6 +324,14 @@ def connect(path: Path) -> sqlite3.Connection:
     return db
 
 
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open a database to read it, wherever it lies; raises sqlite3.Error."""
+    try:
+        return connect_readonly(path)
+    except sqlite3.Error:
+        return connect_immutable(path)
+
+
 def connect_readonly(path: Path) -> sqlite3.Connection:
     """Open a database to read it, beside whoever writes it; raises sqlite3.Error where there is none."""
     return _connect_by_uri(path, "mode=ro")
@@ -331,7 +342,17 @@ def connect_immutable(path: Path) -> sqlite3.Connection:
     return _connect_by_uri(path, "mode=ro&immutable=1")
 
 
+def _refuse_specials(path: Path) -> None:
+    """Call a pipe or a device damage: SQLite would wait for it for ever."""
+    for suffix in ("", *_SIDES):
+        with contextlib.suppress(OSError):
+            mode = Path(f"{path}{suffix}").stat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder SQLite says it itself
+                raise sqlite3.DatabaseError(f"{path}{suffix} is not a regular file")
+
+
 def _connect_by_uri(path: Path, mode: str) -> sqlite3.Connection:
+    _refuse_specials(path)
     db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=10.0, check_same_thread=False)
     try:
         db.execute("SELECT 1 FROM sqlite_master").fetchone()
@@ -360,7 +381,7 @@ def inode_of(path: Path) -> int:
 
 def remove_database(path: Path) -> None:
     """Delete a database with its side files."""
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in ("", *_SIDES):
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{suffix}").unlink()
 

@@ -7,10 +7,12 @@ import hashlib
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from server.index.store import (
     connect,
@@ -31,6 +33,8 @@ _TABLE = "CREATE TABLE vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL, day 
 """With row numbers, so that vectors are appended: among keys, which are random, each would rewrite a page of others."""
 _SEAL = 4
 """Bytes of a row's checksum."""
+_NORM_ERROR = 0.01
+"""How far a row's norm may be from 1: float16 rounds each value by less than a thousandth."""
 _READ_ONLY = 8
 """SQLite's code for an attempt to write what was opened for reading."""
 
@@ -144,7 +148,7 @@ class VectorStore:
             if self._db is None:
                 return []
             try:
-                query = f"SELECT key, vector FROM vectors WHERE key IN ({','.join('?' * len(keys))})"
+                query = f"SELECT key, vector FROM vectors WHERE key IN ({_marks(keys)})"
                 size = 2 * self._dimensions
                 # Damaged, or of another length: a miss, not an error.
                 return [
@@ -210,6 +214,37 @@ def _sealed(key: bytes, row: bytes) -> bytes:
     return row + zlib.crc32(row, zlib.crc32(key)).to_bytes(_SEAL, "little")
 
 
+def _resealed(key: bytes, row: bytes) -> bytes | None:
+    """Return a row that had no checksum with one, or None where damage shows without."""
+    is_whole = len(row) % 2 == 0 and bool(are_sound(np.frombuffer(row, np.float16).reshape(1, -1)).all())
+    return _sealed(key, row) if is_whole else None
+
+
+def are_sound(rows: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Tell of each row whether an encoder can have returned it: its norm is 1, or 0 for a text without words."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.linalg.norm(rows.astype(np.float64), axis=1)
+    sound: NDArray[np.bool_] = (np.abs(norms - 1) < _NORM_ERROR) | (norms == 0)
+    return sound
+
+
+def survey(db: sqlite3.Connection, keys: Collection[bytes]) -> tuple[int, int]:
+    """Return how many of some keys have a vector in a database, and how many have one that is damaged."""
+    sound = damaged = 0
+    ordered = sorted(keys)
+    for start in range(0, len(ordered), _BATCH):
+        some = ordered[start : start + _BATCH]
+        for key, sealed in db.execute(f"SELECT key, vector FROM vectors WHERE key IN ({_marks(some)})", some):
+            is_whole = _sealed(key, sealed[:-_SEAL]) == sealed
+            sound, damaged = sound + is_whole, damaged + (not is_whole)
+    return sound, damaged
+
+
+def _marks(values: Sequence[object]) -> str:
+    """Return the place holders of some values."""
+    return ",".join("?" * len(values))
+
+
 def today() -> int:
     """Return the day by which the use of a vector is dated."""
     return int(time.time() // 86_400)
@@ -227,7 +262,7 @@ def _bring_up_to_date(db: sqlite3.Connection) -> None:
         db.execute(_TABLE)
         if older:
             day = "day" if "day" in older else str(today())
-            db.create_function("sealed", 2, _sealed, deterministic=True)
-            db.execute(f"INSERT INTO vectors SELECT key, sealed(key, vector), {day} FROM older")
+            db.create_function("sealed", 2, _resealed, deterministic=True)
+            db.execute(f"INSERT OR IGNORE INTO vectors SELECT key, sealed(key, vector), {day} FROM older")
             db.execute("DROP TABLE older")
         db.execute(f"PRAGMA user_version = {_VERSION}")

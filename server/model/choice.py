@@ -18,6 +18,16 @@ def is_valid(name: str) -> bool:
     return name == BASE or any(name.startswith(kind) and name != kind for kind in (FOLDER, TRANSFORMER))
 
 
+def check(name: str) -> None:
+    """Raise ModelError where an encoder is certain not to load; this is quick, and does not load a transformer."""
+    if name.startswith(TRANSFORMER):
+        from server.model import transformer  # noqa: PLC0415
+
+        transformer.find(name.removeprefix(TRANSFORMER))
+    else:
+        load(name)
+
+
 def load(name: str) -> Encoder:
     """Load an encoder into this process; raises ModelError. Transformers belong into a child process."""
     if name == BASE:

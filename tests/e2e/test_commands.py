@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from server.model import encoder
 
 FILES = {
     "src/mail.py": (
@@ -197,6 +201,36 @@ def test_an_encoder_that_does_not_load_leaves_the_base_encoder(root: Path) -> No
     assert "deliver" in shown
     assert "/nowhere" in complaint and "base encoder answers" in complaint
     assert "/nowhere" in sextant(root, "reindex", code=2, extra=extra)[1]
+
+
+def test_status_and_doctor_know_the_settings(root: Path) -> None:
+    sextant(root, "index")
+    assert "model      base" in sextant(root, "status")[0]
+    settings = root.parent / "settings.json"
+    settings.write_text('{"encoder": "sentence-transformers:/nowhere", "encodr": "base", "workers": -1}')
+    extra = {"SEXTANT_SETTINGS": str(settings)}
+    shown, complaint = sextant(root, "status", extra=extra)
+    assert "model      sentence-transformers:/nowhere" in shown
+    assert "unknown setting 'encodr'" in complaint and "base encoder answers" in complaint
+    found = json.loads(sextant(root, "doctor", "--json", code=1, extra=extra)[0])
+    checks = {check["name"]: check for check in found["checks"]}
+    assert checks["settings"]["state"] == "warning" and "'encodr'" in checks["settings"]["message"]
+    assert "'workers' keeps its default" in checks["settings"]["message"]
+    assert checks["model"]["state"] == "error" and "/nowhere holds no model" in checks["model"]["message"]
+
+
+def test_status_and_doctor_name_a_tuned_model(root: Path) -> None:
+    sextant(root, "index")
+    home = next((root.parent / "data" / "folders").iterdir())
+    shutil.copytree(Path(encoder.__file__).parent / "base", home / "model-1")
+    (home / "model.json").write_text('{"name": "model-1"}')
+    for command in ("status", "doctor"):
+        shown, _ = sextant(root, command)
+        assert re.search(r"model:? .*of this repository, tuned [0-9-]{10}; `sextant tune --rollback` undoes it", shown)
+    (home / "model-1" / "model.safetensors").write_bytes(b"")
+    assert "the one of this repository is damaged" in sextant(root, "status")[0]
+    sextant(root, "tune", "--rollback")
+    assert "model      base\n" in sextant(root, "status")[0]
 
 
 def test_a_folder_without_code_is_said_so(root: Path) -> None:

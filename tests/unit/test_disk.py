@@ -76,6 +76,26 @@ engine.close()
 """
 )
 
+COMMANDS = """
+import json, os, sys
+from pathlib import Path
+from server.__main__ import main
+
+root, data, later = map(Path, sys.argv[1:])
+
+def show():
+    print(json.dumps({name: main([name, "-C", str(root)]) for name in ("status", "doctor")}), flush=True)
+
+os.environ["SEXTANT_DATA_DIR"] = str(data)
+show()  # loads everything while this process may still read it
+if os.geteuid() == 0:
+    os.seteuid(65534)  # root may write everywhere
+for path in (data, *data.rglob("*")):
+    assert not os.access(path, os.W_OK, effective_ids=True), path
+print("read-only", flush=True)
+show()
+"""
+
 FULL = (
     BEGIN
     + """
@@ -176,6 +196,23 @@ def test_a_folder_that_cannot_be_written(root: Path, tmp_path: Path, is_indexed:
         assert after["names"] == ["parse_date", "send_letter"]
     assert process.returncode == 0
     assert index(root, data) == {"state": "ready", "encoded": 0, "files": 2}
+
+
+def test_commands_read_an_index_that_cannot_be_written(root: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    index(root, data)
+    for file in data.rglob("*.db-*"):
+        file.unlink()  # as a disk that was unmounted in order has it: SQLite cannot make them again
+    set_modes(data, 0o555, 0o444)
+    with start(COMMANDS, root, data) as process:
+        text, _ = process.communicate()
+    warm, _, found = text.partition("read-only\n")
+    assert "ok      index: 2 files" in warm, text
+    assert "files      2\n" in found, text
+    assert "ok      index: 2 files, 2 units" in found and "ok      vectors: 2 of 2" in found, text
+    assert f"error   data folder: {data} cannot be written" in found and "delete" not in found, text
+    assert '{"status": 0, "doctor": 1}' in found, text
+    set_modes(data, 0o777, 0o666)
 
 
 def test_a_disk_that_is_full(root: Path, tmp_path: Path) -> None:

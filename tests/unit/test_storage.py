@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import random
 import re
@@ -17,12 +19,14 @@ from pathlib import Path
 import pytest
 
 from server.config import Settings
+from server.doctor import examine
 from server.engine import Engine
 from server.folder import home_of
 from server.index import exchange, generation, layers
 from server.index.store import FORMAT_VERSION
 from server.index.vectors import VectorStore
 from server.model import encoder
+from server.tuning import tuned
 from server.types import CancelToken, Query, SearchResult
 
 FILES = {
@@ -113,6 +117,72 @@ def test_a_flipped_bit_anywhere_changes_no_answer(root: Path, tmp_path: Path, se
         content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     file.write_bytes(content)
     assert names(run(root, data, lambda engine: engine.rescan())) == expected
+
+
+def test_a_flipped_bit_of_any_stored_vector_is_a_miss_and_is_computed_again(root: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    expected = compacted(root, data)
+    model = encoder.load()
+    store = VectorStore(data / "vectors", model.fingerprint, model.dimensions)
+    keys, rows = store.keys(), store.rows(store.keys())
+    file = next((data / "vectors").glob("*.db"))
+    for number, key in enumerate(keys):
+        with contextlib.closing(sqlite3.connect(file)) as db, db:
+            sealed = bytearray(db.execute("SELECT vector FROM vectors WHERE key = ?", (key,)).fetchone()[0])
+            sealed[2 * number + 1] ^= 0x40  # the highest bit of an exponent: a norm of thousands
+            db.execute("UPDATE vectors SET vector = ? WHERE key = ?", (bytes(sealed), key))
+    assert store.known(keys) == set()
+    assert not store.rows(keys).any()
+    assert exchange.export(store, model.fingerprint, model.dimensions, tmp_path / "shared")[1] == 0
+    (check,) = (check for check in examine(str(root), data) if check.name == "vectors")
+    assert (check.state, "3 damaged" in check.message) == ("warning", True)
+    shutil.rmtree(next(home_of(data, str(root)).glob("generation-*")))
+    assert names(run(root, data)) == expected
+    assert (store.rows(keys) == rows).all()
+    store.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX's")
+@pytest.mark.parametrize("victim", ["used", "writer.lock", "model.json", "meta.json", "text"])
+def test_nothing_waits_for_a_pipe_in_place_of_another_file(root: Path, tmp_path: Path, victim: str) -> None:
+    data = tmp_path / "data"
+    expected = compacted(root, data)
+    home = home_of(data, str(root))
+    file = (next(home.glob("generation-*")) if victim in ("meta.json", "text") else home) / victim
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+    assert tuned(Settings(), data, (str(root),)) == Settings()
+    assert not [check for check in examine(str(root), data) if check.state == "error"]
+    assert names(run(root, data)) == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX's")
+@pytest.mark.parametrize("victim", ["index.db", "index.db-wal", "vectors"])
+@pytest.mark.parametrize("special", ["pipe", "device"])
+def test_a_database_that_is_no_regular_file_is_replaced(root: Path, tmp_path: Path, victim: str, special: str) -> None:
+    data = tmp_path / "data"
+    expected = compacted(root, data)
+    home = home_of(data, str(root))
+    file = next((data / "vectors").glob("*.db")) if victim == "vectors" else home / victim
+    file.unlink(missing_ok=True)
+    if special == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to("/dev/zero")
+    environment = {**os.environ, "SEXTANT_DATA_DIR": str(data), "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "server", *words, "-C", str(root)]
+        return subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=60)
+
+    if victim.startswith("index"):
+        status = command("status")
+        assert status.returncode == 2 and "not a regular file" in status.stderr, status
+    assert "Traceback" not in (doctor := command("doctor")).stderr, doctor
+    assert "not a regular file" in doctor.stdout and "Report this" not in doctor.stdout, doctor
+    assert names(run(root, data)) == expected
+    assert file.is_file() or victim == "index.db-wal"
+    assert command("status").returncode == 0
 
 
 def test_a_generation_whose_files_have_other_names_is_left_aside(root: Path, tmp_path: Path) -> None:
@@ -237,6 +307,11 @@ def test_vectors_are_exported_and_imported(root: Path, tmp_path: Path) -> None:
         damaged.write_bytes(broken)
         with pytest.raises(exchange.ExchangeError):
             exchange.import_(other, space, size, damaged)
+    body = bytearray(content[:-64])
+    body[-1] ^= 0x40  # damaged before it was exported: the checksum fits
+    damaged.write_bytes(body + hashlib.blake2b(body).digest())
+    with pytest.raises(exchange.ExchangeError, match="holds 1 vectors that no encoder returns"):
+        exchange.import_(other, space, size, damaged)
     with pytest.raises(exchange.ExchangeError, match="another encoder"):
         exchange.import_(other, "other", size, path)
     assert other.keys() == []

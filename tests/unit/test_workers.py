@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,9 +16,12 @@ import pytest
 
 from server.config import Settings
 from server.engine import Engine
-from server.index.crew import CRASHED
+from server.folder import home_of
+from server.index.columns import FileEntry
+from server.index.crew import CRASHED, Apart
+from server.index.ingest import Ingested
 from server.model import encoder
-from server.types import CancelToken, Query
+from server.types import CancelToken, FileStamp, Query
 
 SMALL = Settings(workers=2, memory_megabytes=400)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the limit and /proc are Linux's")
@@ -67,6 +73,86 @@ def test_the_server_survives_an_open_document_that_ends_its_parser(root: Path, e
     assert engine.wait_idle(120)
     assert engine.status().folders[0].skipped == {CRASHED: 1}
     assert engine.snapshot.search(Query("better"), CancelToken()).hits[0].name == "better"
+
+
+def wait_to_be_killed(log: Path, times: int, entry: FileEntry) -> Ingested:
+    with log.open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    if len(log.read_text().splitlines()) <= times:
+        time.sleep(60)
+    return Ingested(entry)
+
+
+@linux
+@pytest.mark.parametrize(("kills", "reason"), [(1, None), (2, CRASHED)])
+def test_a_file_is_left_out_after_two_processes_of_its_own_died(tmp_path: Path, kills: int, reason: str | None) -> None:
+    log, entry = tmp_path / "log", FileEntry("slow.py", FileStamp(1, 1, 1), "python", None)
+    log.touch()
+    apart = Apart(SMALL)
+    assert apart.run(entry, wait_to_be_killed, log, -1, entry).entry.reason is None
+    first = int(log.read_text())
+    os.kill(first, signal.SIGKILL)  # while it has nothing to do
+    deadline = time.monotonic() + 60
+    while alive(first):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    log.write_text("")
+    killed = 0
+    for part in apart.steps(entry, wait_to_be_killed, log, kills, entry):
+        pids = log.read_text().splitlines()
+        if killed < min(kills, len(pids)):
+            os.kill(int(pids[killed]), signal.SIGKILL)
+            killed += 1
+        found = part
+    assert [each.entry.reason for each in found] == [reason]
+    assert killed == kills
+    apart.close()
+
+
+@linux
+def test_parsers_that_others_kill_cost_no_file(root: Path, tmp_path: Path) -> None:
+    for number in range(400, 3_000):
+        (root / f"part{number}.py").write_text(f"def work_{number}():\n    return {number}\n")
+    engine = Engine(SMALL, encoder.load(), tmp_path / "data")
+    engine.add_folder(str(root))
+    engine.start()
+    killed = set[int]()
+    while not engine.wait_idle(0.3) and len(killed) < 8:  # all there are, again and again
+        for pid in children(os.getpid()) - killed:
+            if priority(pid) >= 5:
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+    assert engine.wait_idle(120)
+    engine.close()
+    assert killed
+    engine = Engine(SMALL, encoder.load(), tmp_path / "data")  # one file may have met two kills: it is tried again
+    engine.add_folder(str(root))
+    engine.start()
+    assert engine.wait_idle(120)
+    status = engine.status().folders[0]
+    engine.close()
+    assert (status.files, status.skipped) == (3_000, {})
+
+
+@linux
+def test_what_ended_its_parser_is_parsed_again_by_the_next_start(root: Path, tmp_path: Path) -> None:
+    (root / "hostile.tsx").write_text(HOSTILE)
+
+    def start(tries_again: bool = True) -> tuple[int, dict[str, int]]:
+        engine = Engine(SMALL, encoder.load(), tmp_path / "data", tries_again=tries_again)
+        engine.add_folder(str(root))
+        engine.start()
+        assert engine.wait_idle(120)
+        status = engine.status().folders[0]
+        engine.close()
+        return status.files, status.skipped
+
+    assert start() == (400, {CRASHED: 1})
+    with contextlib.closing(sqlite3.connect(home_of(tmp_path / "data", str(root)) / "index.db")) as db, db:
+        innocent = "UPDATE files SET reason = ?, columns = NULL, units = 0 WHERE path IN ('part7.py', 'part8.py')"
+        assert db.execute(innocent, (CRASHED,)).rowcount == 2
+    assert start(tries_again=False) == (398, {CRASHED: 3})
+    assert start() == (400, {CRASHED: 1})
 
 
 BUILD = """
