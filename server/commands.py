@@ -250,20 +250,21 @@ def _workspace(
 ) -> tuple[str, tuple[str, str] | None]:
     """Return the folder whose index is asked, and the part of it that was chosen.
 
-    That is the nearest folder around with an index; without one the chosen folder, else the git repository around,
-    else the current folder. `is_read`: its files will be read, which nobody wants of a whole home folder.
+    That is the nearest folder around that has an index or is the root of a git repository, so that an index further
+    up does not answer for the repositories below it; without either the chosen folder, else the current one.
+    `is_read`: its files will be read, which nobody wants of a whole home folder.
     """
     here = Path(_existing_folder(chosen)) if chosen is not None else Path(os.path.realpath(near or "."))
     around = (here, *here.parents)
-    indexed = next((str(folder) for folder in around if _has_index(folder)), None)
+    nearest = next((folder for folder in around if _has_index(folder) or (folder / ".git").exists()), None)
     if chosen is not None:
-        root = indexed or str(here)
-        return root, (root, here.relative_to(root).as_posix()) if root != str(here) else None
-    repository = next((str(folder) for folder in around if (folder / ".git").exists()), None)
+        # A part of a repository that has no index yet is indexed alone: it was named.
+        root = nearest if nearest and _has_index(nearest) else here
+        return str(root), (str(root), here.relative_to(root).as_posix()) if root != here else None
     current = Path.cwd().resolve()
-    if is_read and not indexed and not repository and Path.home().resolve().is_relative_to(current):
+    if is_read and nearest is None and Path.home().resolve().is_relative_to(current):
         raise CommandError(f"{current} is no project; go to one, or name a folder with -C")
-    return indexed or repository or str(current), None
+    return str(nearest or current), None
 
 
 def _has_index(folder: Path) -> bool:

@@ -158,6 +158,25 @@ def test_a_folder_inside_an_index_is_a_part_of_it(root: Path) -> None:
     assert len(list((root.parent / "data" / "folders").iterdir())) == 1
 
 
+def test_an_index_further_up_does_not_answer_for_a_repository(root: Path) -> None:
+    """The nearest folder with an index or a `.git` wins; the one named with -C, too."""
+    sextant(root, "index")
+    inner, worktree = root / "inner", root / "inner" / ".worktrees" / "f2"
+    (inner / "src").mkdir(parents=True)
+    (inner / "src" / "plane.py").write_text('def land(plane):\n    """Bring a plane down."""\n')
+    for arguments in (("init", "-q"), ("add", "."), ("commit", "-qm", "a"), ("worktree", "add", "-q", str(worktree))):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=inner, check=True)
+    for folder in (inner / "src", worktree):
+        shown, told = sextant(root, "search", "send an email", "-n", "9", cwd=folder)
+        assert "deliver" not in shown and "land" in shown
+        assert f"{inner if folder.name == 'src' else worktree} is indexed for the first time" in told
+    status = json.loads(sextant(root, "status", "--json", cwd=inner / "src")[0])
+    assert status["root"] == str(inner)
+    assert status["skippedPaths"] == {"worktree of the same git repository (search inside it)": [".worktrees/f2"]}
+    assert [hit["path"] for hit in hits(root, "search", "land", "-C", "inner/src")] == ["src/plane.py"]
+    assert "deliver" in sextant(root, "search", "send an email", cwd=root / "src")[0]
+
+
 def test_nobody_indexes_a_home_folder_by_accident(root: Path) -> None:
     home = {"HOME": str(root), "USERPROFILE": str(root)}
     for folder in (root, root.parent):
