@@ -180,7 +180,12 @@ def hits(result: SearchResult) -> None:
 
 def as_json(result: SearchResult) -> None:
     """Print the hits as one line of JSON."""
-    _write([hit_json(hit) for hit in result.hits])
+    _write([hit_json(hit) | {"isGuess": result.low_confidence} for hit in result.hits])
+
+
+def failure(message: str) -> None:
+    """Print why one of many questions has no answer, as one line of JSON."""
+    _write({"error": message})
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:

@@ -93,7 +93,8 @@ def test_many_queries_print_a_line_each(root: Path) -> None:
     (root.parent / "queries.txt").write_text("send an email\n\nconvert time zone\nkind:verb x\n")
     shown, complaint = sextant(root, "search", "--queries", "../queries.txt", code=2)
     answers = [json.loads(line) for line in shown.splitlines()]
-    assert [answer[0]["name"] if answer else None for answer in answers] == ["deliver", None, "to_zone", None]
+    assert [answer[0]["name"] if answer else None for answer in answers[:3]] == ["deliver", None, "to_zone"]
+    assert "verb" in answers[3]["error"] and answers[0][0]["isGuess"] is False
     assert "line 4" in complaint and "verb" in complaint
 
 
@@ -135,6 +136,9 @@ def test_a_changed_file_is_found_at_once_and_a_deleted_one_is_gone(root: Path) -
         (("similar", "src/none.py:1"), "src/none.py"),
         (("similar", "-"), "nothing to compare"),
         (("status",), "sextant index"),
+        (("search", "--queries", "nope.txt"), "sextant: there is no file nope.txt"),
+        (("search", "--queries", "src"), "src cannot be read"),
+        (("search", "x", "--path", "../elsewhere/**"), "that is not in"),
     ],
 )
 def test_mistakes_are_explained(root: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -149,6 +153,30 @@ def test_paths_can_be_typed_where_they_are_shown(root: Path) -> None:
     assert place in shown
     assert "like deliver" in sextant(root, "similar", place, cwd=root / "tests")[0]
     assert "like deliver" in sextant(root, "similar", "src/mail.py:6:5", cwd=root / "tests")[0]
+
+
+def test_a_path_option_counts_from_the_current_folder(root: Path) -> None:
+    """As the paths printed do; `path:` in the query counts from the folder that is searched."""
+    sextant(root, "index")
+    source = root / "src"
+
+    def paths(*options: str, code: int = 0) -> set[str]:
+        shown, _ = sextant(root, "search", "send an email", *options, "--json", cwd=source, code=code)
+        return {hit["path"] for hit in json.loads(shown)}
+
+    inside = {"src/mail.py", "src/clock.py"}
+    assert paths("--path", "./*.py") == paths("--path", str(source / "*.py")) == inside
+    assert paths("--path", "../src/mail.py") == paths("--path", "./mail.py") == {"src/mail.py"}
+    assert paths("--path", "../tests/") == paths("path:tests") == {"tests/test_mail.py"}
+    assert paths("--path", ".") == {"src/mail.py", "src/clock.py", "src/post.go"}
+    assert paths("--path", "..", "--path=-../tests/**", "--path=-*.go") == inside
+    assert paths("--path", "src/**", code=1) == set()
+
+
+def test_status_and_doctor_take_a_folder(root: Path) -> None:
+    sextant(root, "index")
+    assert json.loads(sextant(root, "status", str(root), "--json", cwd=root.parent)[0])["root"] == str(root)
+    assert "index: 4 files" in sextant(root, "doctor", "my project", cwd=root.parent)[0]
 
 
 def test_a_folder_inside_an_index_is_a_part_of_it(root: Path) -> None:
@@ -193,10 +221,10 @@ def test_without_a_command_there_is_help(root: Path) -> None:
 def test_the_part_that_is_asked_is_named(root: Path) -> None:
     sextant(root, "index")
     assert f"in {root / 'src'}, a part of the index of {root}" in sextant(root, "search", "email", "-C", "src")[1]
-    shown, _ = sextant(root, "search", "email lang:go", "-C", "tests")
+    shown, _ = sextant(root, "search", "email lang:go", "-C", "tests", code=1)
     assert "there is no go here, only python" in shown
     (root / "docs").mkdir()
-    assert "nothing is indexed in docs" in sextant(root, "search", "email", "-C", "docs")[0]
+    assert "nothing is indexed in docs" in sextant(root, "search", "email", "-C", "docs", code=1)[0]
     assert "lang:go?" in sextant(root, "search", "email lnag:go", "--json")[1]
 
 
@@ -220,7 +248,7 @@ def test_an_encoder_that_does_not_load_leaves_the_base_encoder(root: Path) -> No
 
 def test_a_folder_without_code_is_said_so(root: Path) -> None:
     (root / "empty").mkdir()
-    assert "no code is indexed here" in sextant(root, "search", "x", "-C", "empty")[0]
+    assert "no code is indexed here" in sextant(root, "search", "x", "-C", "empty", code=1)[0]
 
 
 def test_commands_count_the_same(root: Path) -> None:
