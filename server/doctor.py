@@ -172,7 +172,7 @@ def _index(root: str, data_dir: Path) -> Check:
             return Check(name, "error", f"{home}: {found}", rebuild)
     except (OSError, ValueError, sqlite3.Error) as problem:
         return Check(name, "error", f"{home}: {problem}", rebuild)
-    text = f"{files:,} files, {units:,} units, {size_of(home) / 1e6:,.0f} MB, {_user(home)}"
+    text = f"{files:,} files, {units:,} functions and types, {size_of(home) / 1e6:,.0f} MB, {_user(home)}"
     space = meta.get("encoder", "")
     current = meta.get(f"generation:{space}")
     if current is not None:

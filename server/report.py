@@ -100,7 +100,7 @@ def indexed(status: FolderStatus, seconds: float, as_json: bool) -> None:
         _write(_folder_json(status) | {"seconds": round(seconds, 3)})
         return
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    console.print(f"{status.root}: {status.files:,} files, {status.units:,} units, {seconds:.1f} s")
+    console.print(f"{status.root}: {status.files:,} files, {status.units:,} functions and types, {seconds:.1f} s")
     _print_skipped(console, status.skipped)
 
 
@@ -121,7 +121,7 @@ def status(root: str, home: Path, as_json: bool) -> None:
     console.print(f"vectors    {sizes['vectorBytes'] / 1e6:.1f} MB, shared by all folders")
     console.print(f"all        {sizes['totalBytes'] / 1e6:.1f} MB in {home.parents[1]}")
     console.print(f"format     {found['format']}, encoder {found['encoder'][:12]}")
-    console.print(f"units      {found['units']:,}")
+    console.print(f"code       {found['units']:,} functions and types")
     console.print(f"files      {sum(found['languages'].values()):,}")
     for language, count in found["languages"].items():
         console.print(f"           {count:,} {language}")

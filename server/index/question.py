@@ -190,9 +190,10 @@ def languages_named(name: str) -> frozenset[str]:
     return frozenset(family)
 
 
-def family_of(language: str) -> str:
-    """Return the name under which a language is asked for together with its kin (Python in notebooks)."""
-    return next((name for name, members in _FAMILIES.items() if language in members), language)
+def spoken(languages: frozenset[str]) -> list[str]:
+    """Return languages as users name them: a family that is there as a whole (Python, notebooks) by one name."""
+    whole = {name: members for name, members in _FAMILIES.items() if languages.issuperset(members)}
+    return sorted({*whole, *languages.difference(*whole.values())})
 
 
 def kinds_named(name: str) -> frozenset[Kind]:

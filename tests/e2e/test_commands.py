@@ -176,7 +176,7 @@ def test_a_path_option_counts_from_the_current_folder(root: Path) -> None:
 def test_status_and_doctor_take_a_folder(root: Path) -> None:
     sextant(root, "index")
     assert json.loads(sextant(root, "status", str(root), "--json", cwd=root.parent)[0])["root"] == str(root)
-    assert "index: 4 files" in sextant(root, "doctor", "my project", cwd=root.parent)[0]
+    assert "index: 4 files, " in sextant(root, "doctor", "my project", cwd=root.parent)[0]
 
 
 def test_a_folder_inside_an_index_is_a_part_of_it(root: Path) -> None:
@@ -260,9 +260,9 @@ def test_commands_count_the_same(root: Path) -> None:
     status = json.loads(sextant(root, "status", "--json")[0])
     checks = {check["name"]: check["message"] for check in json.loads(sextant(root, "doctor", "--json")[0])["checks"]}
     files, units = outcome["files"], outcome["units"]
-    assert f"units      {units}\nfiles      {files}\n" in shown
+    assert f"code       {units} functions and types\nfiles      {files}\n" in shown
     assert (sum(status["languages"].values()), status["units"]) == (files, units)
-    assert checks["index"].startswith(f"{files} files, {units} units")
+    assert checks["index"].startswith(f"{files} files, {units} functions and types")
 
 
 def test_an_unusable_data_folder_is_said_and_searching_goes_on(root: Path) -> None:

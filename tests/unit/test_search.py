@@ -411,6 +411,7 @@ def test_an_unknown_value_of_a_filter_is_told_with_what_is_near(snapshot: Snapsh
         ("password lang:zig", "there is no zig here, only "),
         ("password kind:enum", "there is no enum here"),
         ("password lang:typescript", "there is no typescript here, only "),
+        ("password lang:jupyter lang:ts", "there is no jupyter or typescript here, only "),
         ("password path:nowhere/**", "no file here matches path:nowhere/**"),
         ("password lang:python path:*.py -path:*.py", "no code here passes all of the filters"),
         ("lang:python", "only filters"),
