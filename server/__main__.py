@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from server import __version__
 
+_CODES = "The exit code is 0 with hits, 1 without any, 2 if something is wrong."
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
@@ -110,22 +112,24 @@ def _parser() -> argparse.ArgumentParser:
     vectors.add_argument("place", metavar="PLACE", help="a folder; import also takes a file")
     vectors.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
-    search = commands.add_parser("search", help="find code by what it does")
+    search = commands.add_parser("search", help="find code by what it does", epilog=_CODES)
     search.add_argument("query", nargs="*", help="words, code or an identifier; lang: kind: path: -path: filter")
     search.add_argument("--queries", metavar="FILE", help="one query a line; prints one JSON line of hits each")
     _add_question(search)
     search.add_argument("--kind", action="append", default=[], help="function, method, class, ... (may be repeated)")
 
-    similar = commands.add_parser("similar", help="find code like a function or a snippet")
+    similar = commands.add_parser("similar", help="find code like a function or a snippet", epilog=_CODES)
     similar.add_argument("place", metavar="FILE:LINE | -", help="a line of the function; - reads a snippet from stdin")
     _add_question(similar)
 
     status = commands.add_parser("status", help="show what is indexed and what was skipped, and why")
-    status.add_argument("-C", dest="folder", metavar="DIR", help="default: the index around the current folder")
+    status.add_argument("named", nargs="?", metavar="DIR", help="default: the index around the current folder")
+    status.add_argument("-C", dest="folder", metavar="DIR", help="the same as DIR")
     status.add_argument("--json", action="store_true")
 
     doctor = commands.add_parser("doctor", help="check the installation and the index, and say what to do")
-    doctor.add_argument("-C", dest="folder", metavar="DIR", help="default: the index around the current folder")
+    doctor.add_argument("named", nargs="?", metavar="DIR", help="default: the index around the current folder")
+    doctor.add_argument("-C", dest="folder", metavar="DIR", help="the same as DIR")
     doctor.add_argument("--json", action="store_true")
 
     commands.add_parser(
@@ -141,7 +145,11 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", dest="limit", type=int, default=10, metavar="N", help="how many hits (default 10)")
     parser.add_argument("--lang", action="append", default=[], help="only this language (may be repeated)")
     parser.add_argument(
-        "--path", action="append", default=[], metavar="GLOB", help="only below; --path=-GLOB leaves out"
+        "--path",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="only there, from the current folder on (path: in a query counts from the top); --path=-GLOB leaves out",
     )
     parser.add_argument("--explain", action="store_true", help="show the words that carried each hit")
     parser.add_argument("--json", action="store_true", help="print the hits as JSON")

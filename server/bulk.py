@@ -17,7 +17,7 @@ from server.folder import settings_of
 from server.index import exchange
 from server.index.exchange import ExchangeError
 from server.index.spaces import Space, open_space
-from server.jobs import Course, JobError, Request
+from server.jobs import Course, JobError, Request, sentence
 from server.model import choice
 from server.model.encoder import ModelError
 from server.types import CancelToken, Encoder
@@ -142,7 +142,7 @@ def run_vectors(arguments: argparse.Namespace) -> int:
         try:
             added = exchange.import_(space.vectors, space.name, space.encoder.dimensions, path)
         except ExchangeError as problem:
-            report.complain(f"{problem}.")
+            report.complain(sentence(str(problem)))
             return 2
     report.outcome(True, f"{added:,} new vectors were taken from {path}", as_json=arguments.json)
     return 0

@@ -25,7 +25,7 @@ from server.model import choice
 from server.model.encoder import ModelError
 from server.model.encoder import load as load_encoder
 from server.snapshot import Snapshot
-from server.types import CancelToken, Filter, FolderStatus, Query, QuestionError, SearchResult, Similar
+from server.types import CancelToken, Filter, FolderStatus, Query, QuestionError, Similar
 
 _PLACE = re.compile(r"(.+?):([0-9]+)(?::[0-9]+)?")
 """FILE:LINE, also with a column as compilers print it."""
@@ -91,9 +91,9 @@ def _search(arguments: argparse.Namespace) -> int:
         raise CommandError("give either a query or --queries FILE")
     kinds = frozenset(one for name in arguments.kind for one in kinds_named(name))
     root, scope = _workspace(arguments.folder)
-    wanted = _filter(arguments, Filter(kinds=kinds, scope=scope))
+    wanted = _filter(arguments, Filter(kinds=kinds, scope=scope), root)
     queries = _lines(arguments.queries) if arguments.queries else [" ".join(arguments.query)]
-    failed = False
+    failed = has_hits = False
     with _Index(root, scope) as index:
         for number, text in enumerate(queries, 1):
             query = Query(text, arguments.limit, wanted, arguments.explain)
@@ -106,7 +106,10 @@ def _search(arguments: argparse.Namespace) -> int:
                     raise
                 # A line for each query, whatever becomes of it: programs count them.
                 report.complain(f"line {number}, {text!r}: {problem}")
-                result, failed = SearchResult((), False, 0, True), True
+                report.failure(str(problem))
+                failed = True
+                continue
+            has_hits |= bool(result.hits)
             if arguments.json or arguments.queries:
                 report.as_json(result)
             else:
@@ -116,13 +119,13 @@ def _search(arguments: argparse.Namespace) -> int:
                     report.note(notice)
                 if result.low_confidence and result.hits:
                     report.note(f"nothing matches {text!r} well; its hits are guesses")
-    return 2 if failed else 0
+    return 2 if failed else int(not has_hits)
 
 
 def _similar(arguments: argparse.Namespace) -> int:
     if arguments.place == "-":
         root, scope = _workspace(arguments.folder)
-        wanted = _filter(arguments, Filter(scope=scope))
+        wanted = _filter(arguments, Filter(scope=scope), root)
         language = next(iter(sorted(wanted.languages)), "") if len(wanted.languages) == 1 else ""
         asked = Similar(text=sys.stdin.read(), language=language)
         if not asked.text.strip():
@@ -137,7 +140,7 @@ def _similar(arguments: argparse.Namespace) -> int:
             path = Path(root, place[1])  # as a search from another folder prints it
         if not path.is_file():
             raise CommandError(f"{place[1]} is not a file here, nor in {root}")
-        wanted = _filter(arguments, Filter(scope=scope))
+        wanted = _filter(arguments, Filter(scope=scope), root)
         offset = _offset(path, int(place[2]))
         asked = Similar(path=str(path), start=offset, end=offset)
     asked = replace(asked, limit=arguments.limit, filter=wanted, explain=arguments.explain)
@@ -150,11 +153,11 @@ def _similar(arguments: argparse.Namespace) -> int:
             report.as_json(result)
         else:
             report.hits(result)
-    return 0
+    return int(not result.hits)
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    root, _ = _workspace(arguments.folder, is_read=False)
+    root, _ = _workspace(arguments.folder or arguments.named, is_read=False)
     home = home_of(data_dir(), root)
     if not (home / "index.db").exists():
         raise CommandError(f"{root} is not indexed yet; run: sextant index {root}")
@@ -175,7 +178,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    root, _ = _workspace(arguments.folder, is_read=False)
+    root, _ = _workspace(arguments.folder or arguments.named, is_read=False)
     return report.checks(doctor.examine(root, data_dir()), as_json=arguments.json)
 
 
@@ -239,15 +242,40 @@ class _Index:
         return self._engine.status().folders[0]
 
 
-def _filter(arguments: argparse.Namespace, wanted: Filter) -> Filter:
+def _filter(arguments: argparse.Namespace, wanted: Filter, root: str) -> Filter:
     languages = frozenset(one for name in arguments.lang for one in languages_named(name))
-    include = tuple(glob for glob in arguments.path if not glob.startswith("-"))
-    exclude = tuple(glob[1:] for glob in arguments.path if glob.startswith("-"))
+    include = tuple(_glob(glob, root) for glob in arguments.path if not glob.startswith("-"))
+    exclude = tuple(_glob(glob[1:], root) for glob in arguments.path if glob.startswith("-"))
     return replace(wanted, languages=languages, include=include, exclude=exclude)
 
 
+def _glob(typed: str, root: str) -> str:
+    """Return a glob that counts from the workspace folder for one that counts from the current folder, as hits do.
+
+    A bare name (`tests`, `*.py`) fits at any depth, wherever one is.
+    """
+    glob = typed.replace(os.sep, "/")
+    if "/" not in glob.rstrip("/") and glob not in (".", "..") and not Path(typed).is_absolute():
+        return glob
+    here = Path.cwd().resolve()
+    place = os.path.realpath((here if here.is_relative_to(root) else Path(root)) / typed)
+    inner = os.path.relpath(place, root).replace(os.sep, "/")
+    if inner == ".." or inner.startswith("../"):
+        raise CommandError(f"--path {typed}: that is not in {root}")
+    if inner == ".":
+        return "**"
+    return f"/{inner}/" if glob.endswith("/") else f"/{inner}"
+
+
 def _lines(file: str) -> Iterable[str]:
-    text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except FileNotFoundError as problem:
+        raise CommandError(f"there is no file {file}") from problem
+    except OSError as problem:
+        raise CommandError(f"{file} cannot be read: {problem.strerror or problem}") from problem
+    except UnicodeDecodeError as problem:
+        raise CommandError(f"{file} is not a text in UTF-8") from problem
     return [line.strip() for line in text.splitlines()]
 
 
@@ -263,20 +291,21 @@ def _workspace(
 ) -> tuple[str, tuple[str, str] | None]:
     """Return the folder whose index is asked, and the part of it that was chosen.
 
-    That is the nearest folder around with an index; without one the chosen folder, else the git repository around,
-    else the current folder. `is_read`: its files will be read, which nobody wants of a whole home folder.
+    That is the nearest folder around that has an index or is the root of a git repository, so that an index further
+    up does not answer for the repositories below it; without either the chosen folder, else the current one.
+    `is_read`: its files will be read, which nobody wants of a whole home folder.
     """
     here = Path(_existing_folder(chosen)) if chosen is not None else Path(os.path.realpath(near or "."))
     around = (here, *here.parents)
-    indexed = next((str(folder) for folder in around if _has_index(folder)), None)
+    nearest = next((folder for folder in around if _has_index(folder) or (folder / ".git").exists()), None)
     if chosen is not None:
-        root = indexed or str(here)
-        return root, (root, here.relative_to(root).as_posix()) if root != str(here) else None
-    repository = next((str(folder) for folder in around if (folder / ".git").exists()), None)
+        # A part of a repository that has no index yet is indexed alone: it was named.
+        root = nearest if nearest and _has_index(nearest) else here
+        return str(root), (str(root), here.relative_to(root).as_posix()) if root != here else None
     current = Path.cwd().resolve()
-    if is_read and not indexed and not repository and Path.home().resolve().is_relative_to(current):
+    if is_read and nearest is None and Path.home().resolve().is_relative_to(current):
         raise CommandError(f"{current} is no project; go to one, or name a folder with -C")
-    return indexed or repository or str(current), None
+    return str(nearest or current), None
 
 
 def _has_index(folder: Path) -> bool:

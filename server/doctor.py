@@ -197,7 +197,7 @@ def _index(root: str, data_dir: Path) -> Check:
         is_damaged = isinstance(problem, NONSENSE) or not is_environment(problem)
         advice = rebuild if is_damaged else f"Mend the permissions of {home} or its disk; the index may be sound."
         return Check(name, "error", f"{home}: {problem}", advice)
-    text = f"{files:,} files, {units:,} units, {size_of(home) / 1e6:,.0f} MB, {_user(home)}"
+    text = f"{files:,} files, {units:,} functions and types, {size_of(home) / 1e6:,.0f} MB, {_user(home)}"
     space = meta.get("encoder", "")
     current = meta.get(f"generation:{space}")
     if current is not None:

@@ -78,7 +78,7 @@ def compute(
         except client.JobFailed as problem:
             if not may_fail or on == "inline":
                 raise
-            course.warn(f"{problem}; the work is done on this machine")
+            course.warn(f"{sentence(str(problem))} The work is done on this machine")
             done = compute(roots, "inline", settings, data_dir, course, export=export)
     except client.JobFailed as problem:
         raise JobError(sentence(str(problem))) from problem

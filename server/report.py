@@ -100,7 +100,7 @@ def indexed(status: FolderStatus, seconds: float, as_json: bool) -> None:
         _write(_folder_json(status) | {"seconds": round(seconds, 3)})
         return
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    console.print(f"{status.root}: {status.files:,} files, {status.units:,} units, {seconds:.1f} s")
+    console.print(f"{status.root}: {status.files:,} files, {status.units:,} functions and types, {seconds:.1f} s")
     _print_skipped(console, status.skipped)
 
 
@@ -122,7 +122,7 @@ def status(root: str, home: Path, model: dict[str, str | None], as_json: bool) -
     console.print(f"all        {sizes['totalBytes'] / 1e6:.1f} MB in {home.parents[1]}")
     console.print(f"format     {found['format']}, encoder {found['encoder'][:12]}")
     console.print(f"model      {model['model']}")
-    console.print(f"units      {found['units']:,}")
+    console.print(f"code       {found['units']:,} functions and types")
     console.print(f"files      {sum(found['languages'].values()):,}")
     for language, count in found["languages"].items():
         console.print(f"           {count:,} {language}")
@@ -181,7 +181,12 @@ def hits(result: SearchResult) -> None:
 
 def as_json(result: SearchResult) -> None:
     """Print the hits as one line of JSON."""
-    _write([hit_json(hit) for hit in result.hits])
+    _write([hit_json(hit) | {"isGuess": result.low_confidence} for hit in result.hits])
+
+
+def failure(message: str) -> None:
+    """Print why one of many questions has no answer, as one line of JSON."""
+    _write({"error": message})
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:

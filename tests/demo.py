@@ -68,8 +68,8 @@ async def main() -> int:
         status = await _wait_until_ready(client)
     took = time.monotonic() - begun
     console.print(
-        f"ready after {took:.2f} s: {status.folders[0].files:,} files, {status.folders[0].units:,} units, "
-        f"{status.residentBytes / 1e6:.0f} MB resident\n"
+        f"ready after {took:.2f} s: {status.folders[0].files:,} files, "
+        f"{status.folders[0].units:,} functions and types, {status.residentBytes / 1e6:.0f} MB resident\n"
     )
 
     best: Any = None

@@ -84,6 +84,8 @@ def _look(entry: os.DirEntry[str], path: str, rules: IgnoreRules, settings: Sett
             counts = language_of(path) is not None and not rules.ignores(path, is_folder=False)
             return _left_out(path, "symbolic link") if counts else None
         if entry.is_dir():
+            if rules.is_worktree(path):
+                return _left_out(path, "worktree of the same git repository (search inside it)")
             return None if rules.ignores(path, is_folder=True) else True
         if not entry.is_file() or not _may_count(path) or rules.ignores(path, is_folder=False):
             return None

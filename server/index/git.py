@@ -27,7 +27,7 @@ class Git:
         self._note = note
         if top is not None:
             note(top / ".git")
-        self._home = None if top is None else _git_folder(top)
+        self._home = None if top is None else git_folder(top)
         values: dict[str, str] = {}
         self._taken: set[Path] = set()
         for file in _config_files():
@@ -94,7 +94,7 @@ def _expanded(path: str) -> Path:
         return Path(path)
 
 
-def _git_folder(top: Path) -> Path:
+def git_folder(top: Path) -> Path:
     """Return the folder with info/exclude: in a linked worktree `.git` is a file that leads there."""
     git = top / ".git"
     if git.is_file():

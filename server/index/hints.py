@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from server.index.layers import Layer
+from server.index.question import spoken
 from server.index.search import mask_of
 from server.types import Filter
 
@@ -27,7 +28,7 @@ def unmet(layers: Sequence[Layer], wanted: Filter) -> tuple[str, ...]:
     said = []
     if wanted.languages and not passes(replace(around, languages=wanted.languages)):
         there = ", ".join(_languages(layers, around)) or "nothing"
-        said.append(f"there is no {' or '.join(sorted(wanted.languages))} here, only {there}")
+        said.append(f"there is no {' or '.join(spoken(wanted.languages))} here, only {there}")
     if wanted.kinds and not passes(replace(around, kinds=wanted.kinds)):
         said.append(f"there is no {' or '.join(sorted(kind.name.lower() for kind in wanted.kinds))} here")
     for glob in wanted.include:

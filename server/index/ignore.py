@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from server.globs import Rules
-from server.index.git import Git
+from server.index.git import Git, git_folder
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class IgnoreRules:
     def ignores(self, path: str, is_folder: bool) -> bool:
         """Tell whether a path, relative to the root, is kept out itself (its parents are not looked at)."""
         folder, _, name = path.rpartition("/")
-        if is_folder and (name in _NEVER_FOLDERS or self._is_foreign(path)):
+        if is_folder and (name in _NEVER_FOLDERS or self._is_foreign(path) or self.is_worktree(path)):
             return True
         if not is_folder and _SECRETS.decide(name):
             return True
@@ -76,6 +76,22 @@ class IgnoreRules:
         parts = path.split("/")
         folders = ("/".join(parts[:end]) for end in range(1, len(parts)))
         return any(self.ignores(folder, is_folder=True) for folder in folders) or self.ignores(path, is_folder=False)
+
+    def is_worktree(self, path: str) -> bool:
+        """Tell whether a folder is a linked git worktree inside the very repository that it is another checkout of.
+
+        Its code is that repository's once more. Submodules, nested repositories, and worktrees whose repository is not
+        checked out around them (as with a bare one) are not meant.
+        """
+        folder = self._root / path
+        try:
+            if not (folder / ".git").is_file():
+                return False
+            shared = git_folder(folder)
+            is_checked_out = shared.name == ".git" and (shared / "index").exists()
+            return is_checked_out and _is_between(shared.parent, self._root, folder)
+        except OSError:  # not readable; the walk reports that
+            return False
 
     def _verdict(self, folder: str, path: str, mark: str) -> bool:
         """Ask the nearest ignore file first: the deepest rule that names the path decides."""
@@ -151,6 +167,12 @@ class IgnoreRules:
             return any((self._root / path / mark).exists() for mark in _FOREIGN_MARKS)
         except OSError:  # not readable; the walk reports that
             return False
+
+
+def _is_between(middle: Path, upper: Path, lower: Path) -> bool:
+    """Tell whether a folder lies at or below `upper` and above `lower`."""
+    middle, upper, lower = middle.resolve(), upper.resolve(), lower.resolve()
+    return middle.is_relative_to(upper) and middle != lower and lower.is_relative_to(middle)
 
 
 def is_rule_file(path: str) -> bool:

@@ -33,6 +33,8 @@ _CALLED_ELSEWHERE = {
 """What the filters are called in other tools."""
 _LIKENESS = 0.7
 """Of a misspelt name to what is meant, 0 to 1."""
+_LIKENESS_OF_VALUES = 0.65
+"""The same for what stands behind a filter's name: `dco` is `doc`."""
 _MOST_NOTICES = 3
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|::|#|->)[A-Za-z_$][\w$]*)*")
 _CODE_LIKE = re.compile(r"[a-z][A-Z]|\w_\w|\.|::|#|->|\d")
@@ -184,20 +186,26 @@ def languages_named(name: str) -> frozenset[str]:
     identity = _ALIASES.get(name.lower(), name.lower())
     family = _FAMILIES.get(identity, (identity,))
     if family[0] not in LANGUAGES:
-        raise _unknown("language", name, sorted(LANGUAGES), _ALIASES)
+        raise _unknown("language", name, (*sorted(LANGUAGES), *_ALIASES), "`sextant status` lists those of the index.")
     return frozenset(family)
+
+
+def spoken(languages: frozenset[str]) -> list[str]:
+    """Return languages as users name them: a family that is there as a whole (Python, notebooks) by one name."""
+    whole = {name: members for name, members in _FAMILIES.items() if languages.issuperset(members)}
+    return sorted({*whole, *languages.difference(*whole.values())})
 
 
 def kinds_named(name: str) -> frozenset[Kind]:
     """Return the kinds that a user means by a name; raises QuestionError for an unknown one."""
     if name.lower() not in _KINDS:
-        raise _unknown("kind", name, _KINDS)
+        raise _unknown("kind", name, _KINDS, f"Kinds: {', '.join(kind.name.lower() for kind in Kind)}.")
     return frozenset(_KINDS[name.lower()])
 
 
-def _closest(name: str, known: Iterable[str]) -> str | None:
+def _closest(name: str, known: Iterable[str], likeness: float = _LIKENESS) -> str | None:
     """Return what a misspelt name may stand for."""
-    near = difflib.get_close_matches(name.lower(), list(known), 1, _LIKENESS)
+    near = difflib.get_close_matches(name.lower(), list(known), 1, likeness)
     return near[0] if near else None
 
 
@@ -215,11 +223,11 @@ def _misspelt(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _unknown(what: str, name: str, known: Iterable[str], aliases: Iterable[str] = ()) -> QuestionError:
-    known = tuple(known)
-    meant = _closest(name, (*known, *aliases))
+def _unknown(what: str, name: str, known: Iterable[str], more: str) -> QuestionError:
+    """`more`: which others there are, or how to see them."""
+    meant = _closest(name, known, _LIKENESS_OF_VALUES)
     guess = f"; did you mean {meant!r}?" if meant else "."
-    return QuestionError(f"there is no {what} {name[:40]!r}{guess} Known: {', '.join(known)}")
+    return QuestionError(f"there is no {what} {name[:40]!r}{guess} {more}")
 
 
 def _with(parts: Filter, minus: bool, field: str, value: str) -> Filter:
@@ -239,7 +247,7 @@ def _with(parts: Filter, minus: bool, field: str, value: str) -> Filter:
         raise QuestionError(f"-{field}: is not known; -path: is")
     if field == "in":
         if value.lower() not in FIELDS:
-            raise _unknown("part of code", value, FIELDS)
+            raise _unknown("part of code", value, FIELDS, f"Parts: {', '.join(FIELDS)}.")
         return replace(parts, fields=parts.fields | frozenset(FIELDS[value.lower()]))
     if field == "lang":
         return replace(parts, languages=parts.languages | languages_named(value))

@@ -14,7 +14,7 @@ from server.index.comments import comment_text, docstring_text, is_licence
 from server.index.languages import NAMED_LIKE_CLASS, Language
 from server.types import Kind, Passage, Span, Unit
 
-UNITS_VERSION = 2
+UNITS_VERSION = 3
 """Counts what changes the units of a file, so that an index of other units is made anew."""
 _LONGEST_NAME = 200
 _LONGEST_SIGNATURE = 300
@@ -36,6 +36,8 @@ _TOP = re.compile(
 _MOST_COMMENTS = 500
 """Comments in a row that are read as documentation; longer runs are code that somebody switched off."""
 _COMMON_STEMS = frozenset({"__init__", "__main__", "index", "mod", "main", "lib", "doc"})
+_NAMELESS = frozenset({"", ".", "..", "src"})
+"""Folders that tell nothing of what is in them."""
 _CLASS_LIKE = frozenset({Kind.CLASS, Kind.STRUCT, Kind.INTERFACE, Kind.ENUM, Kind.TYPE})
 
 Range = tuple[int, int]
@@ -357,7 +359,12 @@ def shown_name(text: bytes, span: Range) -> str:
 
 
 def module_name(path: str) -> str:
-    """Return the stem of a file, or its folder's name where the stem is one that many folders have."""
+    """Return the stem of a file, or the name of the nearest folder that has one where many files are called so.
+
+    `axum/src/lib.rs` is `axum`.
+    """
     *folders, name = re.split(r"[/\\]", path)
     stem = name.rpartition(".")[0] or name
-    return folders[-1] if stem.lower() in _COMMON_STEMS and folders and folders[-1] not in {"", ".", ".."} else stem
+    if stem.lower() not in _COMMON_STEMS:
+        return stem
+    return next((folder for folder in reversed(folders) if folder not in _NAMELESS), stem)

@@ -18,10 +18,16 @@ _FILTERS = {
 }
 
 
-def completions(query: str, languages: Iterable[str]) -> list[Completion] | None:
+_MOST_FOLDERS = 50
+"""Offered behind `path:`; more nobody reads."""
+
+
+def completions(
+    query: str, languages: Iterable[str], kinds: Iterable[Kind] = tuple(Kind), paths: Iterable[str] = ()
+) -> list[Completion] | None:
     """Return how a query may go on: every filter for an empty one, the fitting values behind a filter's name.
 
-    None: its end is no unfinished filter, so it can be asked. `languages` are those of the workspace.
+    None: its end is no unfinished filter, so it can be asked. `languages`, `kinds` and `paths` are those of the index.
     """
     if not query.strip():
         return [Completion(label, label, detail) for label, detail in _FILTERS.items()]
@@ -30,10 +36,17 @@ def completions(query: str, languages: Iterable[str]) -> list[Completion] | None
     unfinished = _UNFINISHED.fullmatch(query)
     if unfinished is None:
         return None
-    head, value = unfinished["head"], unfinished["value"].lower()
-    values = {"lang": sorted(languages), "kind": sorted(kind.name.lower() for kind in Kind), "in": sorted(FIELDS)}
-    known = values.get(unfinished["filter"], [])
+    head, value, name = unfinished["head"], unfinished["value"].lower(), unfinished["filter"]
+    if name == "path":
+        return [Completion(each, f"{head}{each}") for each in _folders(paths)] if not value else None
+    values = {"lang": languages, "kind": (kind.name.lower() for kind in kinds), "in": FIELDS}
+    known = sorted(set(values[name]))
     fitting = [each for each in known if each.startswith(value) and each != value]
     if value and (not fitting or value in known):
         return None
     return [Completion(each, f"{head}{each} ") for each in fitting]
+
+
+def _folders(paths: Iterable[str]) -> list[str]:
+    """Return the folders at the top that some paths begin with."""
+    return sorted({path.partition("/")[0] + "/" for path in paths if "/" in path})[:_MOST_FOLDERS]

@@ -13,7 +13,7 @@ from server.lsp import actions, complete, convert, duplicates, jobs, progress, p
 from server.lsp.documents import Document
 from server.lsp.settings import SECTION
 from server.process import release_memory
-from server.types import CancelToken, QuestionError, SearchResult
+from server.types import CancelToken, Kind, QuestionError, SearchResult
 
 if TYPE_CHECKING:
     from server.lsp.server import SextantServer
@@ -34,10 +34,13 @@ async def search(ls: SextantServer, params: protocol.SearchParams) -> protocol.S
     session = ls.session
     query = convert.query(params, session.roots)
     if params.complete:
-        status = (await session.engine()).status()
-        languages = {language for folder in status.folders for language in folder.languages}
-        if (found := complete.completions(params.query, languages)) is not None:
-            return protocol.SearchResult([], False, status.generation, False, completions=found)
+        engine = await session.engine()
+        languages = {language for folder in engine.status().folders for language in folder.languages}
+        segments = [layer.segment for layer in engine.snapshot.layers]
+        kinds = (Kind(number) for segment in segments for number in set(segment.kinds.tolist()))
+        paths = (path for segment in segments for path in segment.paths)
+        if (found := complete.completions(params.query, languages, kinds, paths)) is not None:
+            return protocol.SearchResult([], False, engine.snapshot.generation, False, completions=found)
 
     def ask(snapshot: Snapshot, token: CancelToken, by_words: bool = False) -> SearchResult:
         try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lsprotocol import types
 
 from server import config
-from server.jobs import Course, Jobs, Listener, Outcome, Request, State
+from server.jobs import Course, Jobs, Listener, Outcome, Request, State, sentence
 from server.lsp import convert, protocol
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class SessionJobs:
         listener = Listener(
             lambda name, request: self._post(self._begun, name, request),
             lambda name, state: self._post(self._moved, name, state),
-            lambda sentence: self._post(self._warn, f"Sextant: {sentence}."),
+            lambda text: self._post(self._warn, f"Sextant: {sentence(text)}"),
             lambda name, request, outcome: self._post(self._ended, name, request, outcome),
         )
         self._jobs = Jobs({"reindex": work, "tune": tune}, listener)

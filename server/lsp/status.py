@@ -48,7 +48,7 @@ def _summary(folders: Sequence[protocol.FolderStatus], is_quiet: bool, is_degrad
         done, waiting = sum(each.files for each in folders), sum(each.pending_files for each in folders)
         return f"indexing {100 * done // max(1, done + waiting)} %"
     units = sum(each.units for each in folders)
-    return f"{'degraded' if is_degraded else 'ready'}: {units:,} functions"
+    return f"{'degraded' if is_degraded else 'ready'}: {units:,} functions and types"
 
 
 def is_wanted(able: types.ClientCapabilities) -> bool:

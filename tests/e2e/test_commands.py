@@ -97,7 +97,8 @@ def test_many_queries_print_a_line_each(root: Path) -> None:
     (root.parent / "queries.txt").write_text("send an email\n\nconvert time zone\nkind:verb x\n")
     shown, complaint = sextant(root, "search", "--queries", "../queries.txt", code=2)
     answers = [json.loads(line) for line in shown.splitlines()]
-    assert [answer[0]["name"] if answer else None for answer in answers] == ["deliver", None, "to_zone", None]
+    assert [answer[0]["name"] if answer else None for answer in answers[:3]] == ["deliver", None, "to_zone"]
+    assert "verb" in answers[3]["error"] and answers[0][0]["isGuess"] is False
     assert "line 4" in complaint and "verb" in complaint
 
 
@@ -139,6 +140,9 @@ def test_a_changed_file_is_found_at_once_and_a_deleted_one_is_gone(root: Path) -
         (("similar", "src/none.py:1"), "src/none.py"),
         (("similar", "-"), "nothing to compare"),
         (("status",), "sextant index"),
+        (("search", "--queries", "nope.txt"), "sextant: there is no file nope.txt"),
+        (("search", "--queries", "src"), "src cannot be read"),
+        (("search", "x", "--path", "../elsewhere/**"), "that is not in"),
     ],
 )
 def test_mistakes_are_explained(root: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -155,11 +159,54 @@ def test_paths_can_be_typed_where_they_are_shown(root: Path) -> None:
     assert "like deliver" in sextant(root, "similar", "src/mail.py:6:5", cwd=root / "tests")[0]
 
 
+def test_a_path_option_counts_from_the_current_folder(root: Path) -> None:
+    """As the paths printed do; `path:` in the query counts from the folder that is searched."""
+    sextant(root, "index")
+    source = root / "src"
+
+    def paths(*options: str, code: int = 0) -> set[str]:
+        shown, _ = sextant(root, "search", "send an email", *options, "--json", cwd=source, code=code)
+        return {hit["path"] for hit in json.loads(shown)}
+
+    inside = {"src/mail.py", "src/clock.py"}
+    assert paths("--path", "./*.py") == paths("--path", str(source / "*.py")) == inside
+    assert paths("--path", "../src/mail.py") == paths("--path", "./mail.py") == {"src/mail.py"}
+    assert paths("--path", "../tests/") == paths("path:tests") == {"tests/test_mail.py"}
+    assert paths("--path", ".") == {"src/mail.py", "src/clock.py", "src/post.go"}
+    assert paths("--path", "..", "--path=-../tests/**", "--path=-*.go") == inside
+    assert paths("--path", "src/**", code=1) == set()
+
+
+def test_status_and_doctor_take_a_folder(root: Path) -> None:
+    sextant(root, "index")
+    assert json.loads(sextant(root, "status", str(root), "--json", cwd=root.parent)[0])["root"] == str(root)
+    assert "index: 4 files, " in sextant(root, "doctor", "my project", cwd=root.parent)[0]
+
+
 def test_a_folder_inside_an_index_is_a_part_of_it(root: Path) -> None:
     sextant(root, "index")
     found = hits(root, "search", "send an email", "-C", "tests")
     assert {hit["path"] for hit in found} == {"tests/test_mail.py"}
     assert len(list((root.parent / "data" / "folders").iterdir())) == 1
+
+
+def test_an_index_further_up_does_not_answer_for_a_repository(root: Path) -> None:
+    """The nearest folder with an index or a `.git` wins; the one named with -C, too."""
+    sextant(root, "index")
+    inner, worktree = root / "inner", root / "inner" / ".worktrees" / "f2"
+    (inner / "src").mkdir(parents=True)
+    (inner / "src" / "plane.py").write_text('def land(plane):\n    """Bring a plane down."""\n')
+    for arguments in (("init", "-q"), ("add", "."), ("commit", "-qm", "a"), ("worktree", "add", "-q", str(worktree))):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=inner, check=True)
+    for folder in (inner / "src", worktree):
+        shown, told = sextant(root, "search", "send an email", "-n", "9", cwd=folder)
+        assert "deliver" not in shown and "land" in shown
+        assert f"{inner if folder.name == 'src' else worktree} is indexed for the first time" in told
+    status = json.loads(sextant(root, "status", "--json", cwd=inner / "src")[0])
+    assert status["root"] == str(inner)
+    assert status["skippedPaths"] == {"worktree of the same git repository (search inside it)": [".worktrees/f2"]}
+    assert [hit["path"] for hit in hits(root, "search", "land", "-C", "inner/src")] == ["src/plane.py"]
+    assert "deliver" in sextant(root, "search", "send an email", cwd=root / "src")[0]
 
 
 def test_nobody_indexes_a_home_folder_by_accident(root: Path) -> None:
@@ -178,10 +225,10 @@ def test_without_a_command_there_is_help(root: Path) -> None:
 def test_the_part_that_is_asked_is_named(root: Path) -> None:
     sextant(root, "index")
     assert f"in {root / 'src'}, a part of the index of {root}" in sextant(root, "search", "email", "-C", "src")[1]
-    shown, _ = sextant(root, "search", "email lang:go", "-C", "tests")
+    shown, _ = sextant(root, "search", "email lang:go", "-C", "tests", code=1)
     assert "there is no go here, only python" in shown
     (root / "docs").mkdir()
-    assert "nothing is indexed in docs" in sextant(root, "search", "email", "-C", "docs")[0]
+    assert "nothing is indexed in docs" in sextant(root, "search", "email", "-C", "docs", code=1)[0]
     assert "lang:go?" in sextant(root, "search", "email lnag:go", "--json")[1]
 
 
@@ -235,7 +282,7 @@ def test_status_and_doctor_name_a_tuned_model(root: Path) -> None:
 
 def test_a_folder_without_code_is_said_so(root: Path) -> None:
     (root / "empty").mkdir()
-    assert "no code is indexed here" in sextant(root, "search", "x", "-C", "empty")[0]
+    assert "no code is indexed here" in sextant(root, "search", "x", "-C", "empty", code=1)[0]
 
 
 def test_commands_count_the_same(root: Path) -> None:
@@ -247,9 +294,9 @@ def test_commands_count_the_same(root: Path) -> None:
     status = json.loads(sextant(root, "status", "--json")[0])
     checks = {check["name"]: check["message"] for check in json.loads(sextant(root, "doctor", "--json")[0])["checks"]}
     files, units = outcome["files"], outcome["units"]
-    assert f"units      {units}\nfiles      {files}\n" in shown
+    assert f"code       {units} functions and types\nfiles      {files}\n" in shown
     assert (sum(status["languages"].values()), status["units"]) == (files, units)
-    assert checks["index"].startswith(f"{files} files, {units} units")
+    assert checks["index"].startswith(f"{files} files, {units} functions and types")
 
 
 def test_an_unusable_data_folder_is_said_and_searching_goes_on(root: Path) -> None:

@@ -67,7 +67,7 @@ def test_the_servers_status(client: RawClient, tmp_path: Path) -> None:
     said = client.notifications("experimental/serverStatus")
     assert {**said[0], "summary": ""} == {"health": "ok", "quiescent": False, "summary": ""}
     assert said[0]["summary"] == "indexing 0 %"
-    assert said[-1] == {"health": "ok", "quiescent": True, "summary": "ready: 2,000 functions"}
+    assert said[-1] == {"health": "ok", "quiescent": True, "summary": "ready: 2,000 functions and types"}
     assert all(one != other for one, other in pairwise(said))  # changes only
 
 

@@ -478,5 +478,7 @@ def test_a_filter_that_is_being_typed(session: RawClient) -> None:
     result = session.result("sextant/search", {"query": "delay lang:py", "complete": True})
     assert result["hits"] == []
     assert result["completions"] == [{"label": "python", "query": "delay lang:python "}]
+    kinds = session.result("sextant/search", {"query": "delay kind:", "complete": True})["completions"]
+    assert "function" in {each["label"] for each in kinds} and "namespace" not in {each["label"] for each in kinds}
     assert session.result("sextant/search", {"query": "delay lang:python", "complete": True})["hits"]
     assert session.code("sextant/search", {"query": "delay lang:py\u0000"}) == REQUEST_FAILED

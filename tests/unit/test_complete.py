@@ -6,7 +6,7 @@ import pytest
 
 from server.index.question import parse
 from server.lsp.complete import completions
-from server.types import Query, QuestionError
+from server.types import Kind, Query, QuestionError
 
 LANGUAGES = {"python", "c", "cpp", "csharp"}
 
@@ -26,6 +26,15 @@ def test_values_are_completed() -> None:
     assert labels("kind:me") == ["method"]
     assert "doc" in (labels("retry in:") or [])
     assert labels("path:") == []
+
+
+def test_only_what_is_in_the_index_is_offered() -> None:
+    paths = ("src/a.py", "src/deep/b.py", "tests/c.py", "setup.py")
+    kinds = (Kind.METHOD, Kind.CLASS, Kind.METHOD)
+    found = completions("x kind:", LANGUAGES, kinds, paths) or []
+    assert [each.label for each in found] == ["class", "method"]
+    found = completions("x -path:", LANGUAGES, kinds, paths) or []
+    assert [each.query for each in found] == ["x -path:src/", "x -path:tests/"]
 
 
 def test_the_rest_of_the_query_is_kept() -> None:

@@ -710,9 +710,11 @@ def test_texts_have_limits() -> None:
     [
         ("pkg/tool.py", "tool"),
         ("pkg/__init__.py", "pkg"),
+        ("axum/src/lib.rs", "axum"),
+        ("src/main.rs", "main"),
         ("a\\pkg\\__init__.py", "pkg"),
         ("pkg/index.js", "pkg"),
-        ("src/mod.rs", "src"),
+        ("src/mod.rs", "mod"),
         ("cmd/main.go", "cmd"),
         ("__init__.py", "__init__"),
         ("./index.js", "index"),

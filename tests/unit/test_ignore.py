@@ -10,8 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from server.config import Settings
 from server.globs import Rules
+from server.index.files import walk
 from server.index.ignore import IgnoreRules
+from server.types import CancelToken
 
 FILES = (
     "a.py", "b.js", "src/a.py", "src/gen/b.js", "src/gen/deep/c.go", "lib/a.py", "build/x.py", "docs/build/y.py",
@@ -292,3 +295,47 @@ def test_a_rule_longer_than_any_path_names_none(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("a*" * 5_000 + "\nb.py\n")
     assert IgnoreRules(tmp_path).ignores_below("b.py")
     assert not IgnoreRules(tmp_path).ignores_below("a.py")
+
+
+def git(folder: Path, *arguments: str) -> None:
+    settings = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always")
+    subprocess.run(["git", "-C", folder, *settings, *arguments], check=True, capture_output=True)
+
+
+def found(root: Path) -> dict[str, str | None]:
+    return {found.path: found.reason for found in walk(root, IgnoreRules(root), Settings(), CancelToken())}
+
+
+def repository(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "a.py").write_text("x = 1\n")
+    git(folder, "init", "-q")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "begin")
+    return folder
+
+
+def test_a_worktree_inside_its_own_repository_is_left_out_and_counted(tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    root, module = repository(code / "project"), repository(tmp_path / "module")
+    git(root, "worktree", "add", "-q", ".worktrees/f2")
+    git(root, "worktree", "add", "-q", "../beside")
+    git(root, "submodule", "add", "-q", str(module), "lib")
+    repository(root / "nested")
+    reason = "worktree of the same git repository (search inside it)"
+    assert found(root) == {"a.py": None, "lib/a.py": None, "nested/a.py": None, ".worktrees/f2": reason}
+    assert IgnoreRules(root).ignores_below(".worktrees/f2/a.py")
+    assert found(root / ".worktrees" / "f2") == {"a.py": None}
+    assert found(root / ".worktrees") == {"f2/a.py": None}, "the repository itself is not there"
+    assert {path for path, why in found(code).items() if why is None} == {
+        "beside/a.py", "project/a.py", "project/lib/a.py", "project/nested/a.py",
+    }  # fmt: skip
+
+
+def test_worktrees_of_a_bare_repository_are_all_there_is(tmp_path: Path) -> None:
+    source, root = repository(tmp_path / "source"), tmp_path / "project"
+    root.mkdir()
+    git(tmp_path, "clone", "-q", "--bare", str(source), str(root / ".git"))
+    git(root, "worktree", "add", "-q", "one")
+    git(root, "worktree", "add", "-q", "two")
+    assert found(root) == {"one/a.py": None, "two/a.py": None}

@@ -395,6 +395,9 @@ def test_words_with_a_colon_are_words(snapshot: Snapshot, query: str) -> None:
         ("password lang:pyton", "did you mean 'python'?"),
         ("password kind:methd", "did you mean 'method'?"),
         ("password in:nmae", "did you mean 'name'?"),
+        ("password in:dco", "did you mean 'doc'?"),
+        ("password lang:qqqqqq", "there is no language 'qqqqqq'. `sextant status` lists"),
+        ("password kind:qqqqqq", "there is no kind 'qqqqqq'. Kinds: module, "),
     ],
 )
 def test_an_unknown_value_of_a_filter_is_told_with_what_is_near(snapshot: Snapshot, query: str, notice: str) -> None:
@@ -407,6 +410,8 @@ def test_an_unknown_value_of_a_filter_is_told_with_what_is_near(snapshot: Snapsh
     [
         ("password lang:zig", "there is no zig here, only "),
         ("password kind:enum", "there is no enum here"),
+        ("password lang:typescript", "there is no typescript here, only "),
+        ("password lang:jupyter lang:ts", "there is no jupyter or typescript here, only "),
         ("password path:nowhere/**", "no file here matches path:nowhere/**"),
         ("password lang:python path:*.py -path:*.py", "no code here passes all of the filters"),
         ("lang:python", "only filters"),
@@ -417,3 +422,10 @@ def test_a_filter_that_lets_nothing_pass_is_named(snapshot: Snapshot, query: str
     assert found.hits == ()
     assert any(notice in each for each in found.notices), found.notices
     assert snapshot.search(Query("password lang:python"), CancelToken()).notices == ()
+
+
+@pytest.mark.parametrize("query", ["x lang:qqqqqq", "x kind:qqqqqq", "x in:qqqqqq"])
+def test_messages_about_filters_are_short(snapshot: Snapshot, query: str) -> None:
+    with pytest.raises(QuestionError) as told:
+        snapshot.search(Query(query), CancelToken())
+    assert len(str(told.value)) < 160

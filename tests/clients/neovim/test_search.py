@@ -144,6 +144,28 @@ def test_a_bad_filter_says_what_is_wrong(editor: Editor) -> None:
     assert until(lambda: found(editor), "hits")
 
 
+def test_what_the_server_says_of_a_question_is_shown(editor: Editor) -> None:
+    """A misspelt filter, a filter that lets nothing pass, and what may follow the name of one."""
+    editor.nvim.command("Sextant search decode a json document lnag:python")
+    until(lambda: "did you mean lang:python?" in notices(editor), "the notice beside the hits")
+    editor.keys("<C-u>parse lang:go")
+    until(lambda: "no go here" in notices(editor), "why there are no hits")
+    editor.keys("<C-u>parse in:")
+    until(lambda: " doc " in notices(editor), "the parts of code")
+
+
+def test_a_message_is_no_longer_than_a_line(editor: Editor) -> None:
+    """Else the user would have to press Enter."""
+    editor.lua("_G.told = {} vim.notify = function(text) table.insert(_G.told, text) end")
+    editor.nvim.command(f"Sextant search ++quickfix lang:{'klingon' * 60} parse")
+    [told] = until(lambda: editor.lua("return _G.told"), "the server's sentence")
+    assert "klingon" in told and len(told) <= editor.lua("return vim.v.echospace")
+    editor.nvim.command("Sextant search ++quickfix decode a json document lnag:python")
+    told = until(lambda: editor.lua("return _G.told[2]"), "the notice")
+    assert "lang:python?" in told
+    editor.nvim.command("cclose")
+
+
 def test_unsaved_text_is_found(editor: Editor) -> None:
     source = [
         "def weigh_anchor_of_galleon(ship):",

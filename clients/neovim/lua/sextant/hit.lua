@@ -74,6 +74,14 @@ local function fit(text, width, keep_end)
   return vim.fn.printf('%-*.*S', width, width, text)
 end
 
+--- Tell the user something on one line of the screen: what is longer would have to be dismissed.
+---@param text string
+---@param level? integer
+function M.say(text, level)
+  local line = ('sextant: ' .. text):gsub('%s+', ' ')
+  vim.notify(vim.trim(fit(line, vim.v.echospace)), level)
+end
+
 --- Lay hits out in columns: icon, name, container, path:line, score, first sentence of the documentation.
 ---@param answer sextant.Answer
 ---@param width integer cells

@@ -58,7 +58,7 @@ local function answer(question, show)
   end
   question:ask(question.words, function(found)
     if found.notice then
-      vim.notify('sextant: ' .. found.notice, found.failed and vim.log.levels.ERROR or vim.log.levels.WARN)
+      require('sextant.hit').say(found.notice, vim.log.levels[found.failed and 'ERROR' or 'WARN'])
     end
     if #found.hits == 0 then return end
     require('sextant.hit').list(found, vim.trim(question.title .. ': ' .. question.words), show.to)
@@ -88,7 +88,7 @@ end
 ---@param done fun(result: any)
 local function request(method, params, done)
   require('sextant.client').request(0, method, function() return params end, function(err, result)
-    if err then return vim.notify('sextant: ' .. err.message, vim.log.levels.ERROR) end
+    if err then return require('sextant.hit').say(err.message, vim.log.levels.ERROR) end
     done(result)
   end)
 end

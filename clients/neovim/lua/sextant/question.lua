@@ -19,14 +19,16 @@ Question.__index = Question
 ---@param from vim.lsp.Client
 ---@return sextant.Answer
 local function answer_of(result, from)
-  local notice = #result.hits == 0 and 'nothing found'
-    or result.lowConfidence and 'nothing matches well, these are guesses'
-  if result.isIncomplete then notice = (notice and notice .. ' · ' or '') .. 'still indexing…' end
+  local notices = vim.list_slice(result.notices or {})
+  local words = vim.tbl_map(function(completion) return completion.label end, result.completions or {})
+  local verdict = words[1] and table.concat(words, ' ') or #result.hits == 0 and 'nothing found'
+  table.insert(notices, verdict or result.lowConfidence and 'nothing matches well, these are guesses' or nil)
+  table.insert(notices, result.isIncomplete and 'still indexing…' or nil)
   for _, each in ipairs(result.hits) do
     each.encoding = from.offset_encoding
   end
   local folders, again = from.workspace_folders or {}, result.isIncomplete
-  return { hits = result.hits, notice = notice or nil, again = again, folders = folders }
+  return { hits = result.hits, notice = notices[1] and table.concat(notices, ' · '), again = again, folders = folders }
 end
 
 --- An answer without hits.
@@ -82,7 +84,7 @@ end
 ---@param words string
 ---@return sextant.Question
 function Question.search(words)
-  return Question.new('sextant/search', words, function(_, asked) return { query = asked } end)
+  return Question.new('sextant/search', words, function(_, asked) return { query = asked, complete = true } end)
 end
 
 --- Return both ends of the selection or of some lines, the end being exclusive; twice the cursor where there are none.
