@@ -90,18 +90,14 @@ class Engine:
         self._background = Background(self._post, self._compacted, builds_trees=watches)
         self._spaces = Spaces(data_dir, encoder, self._folders, self.change_spaces)
         self._dirty = True
-        self._publish_cost = 0.0
-        self._published_at = 0.0
-        self._reported_at = 0.0
+        self._publish_cost = self._published_at = self._reported_at = self._tended_at = 0.0
         self._snapshot = Snapshot(0, (), encoder, is_incomplete=True)
         self._status = Status((), 0, encoder.fingerprint, "exact", resident_bytes())
         self._apart = Apart(settings)
         self._wanted: dict[str, tuple[str | None, str] | None] = {}
         """The newest text of each document that has not been applied; None for one that was closed."""
-        self._tended_at = 0.0
         self._is_rested = True
-        self._looked_at = time.monotonic()
-        self._heeded_at = self._looked_at
+        self._looked_at = self._heeded_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="sextant-engine", daemon=True)
 
     def start(self) -> None:
@@ -354,29 +350,25 @@ class Engine:
         if root in self._folders:
             return
         self._failed.pop(root, None)
+        self._dirty = True
         try:
             root.encode("utf-8")
-        except UnicodeEncodeError:
-            message = "the path of this folder is not valid Unicode; rename it or open a folder below it"
-            self._failed[root] = FolderStatus(root, "degraded", 0, 0, 0, {}, {}, message)
-            self._dirty = True
-            return
-        try:
             folder = Folder.open(root, self._data_dir, self._spaces.first(), self._settings, self._apart)
             folder.tries_again = self._tries_again
             self._spaces.welcome(folder)
         except (OSError, sqlite3.Error, *NONSENSE) as problem:
-            _log.warning("cannot open the index of a folder: %s", problem)
             message = f"the index folder {self._data_dir} cannot be used: {problem}; set SEXTANT_DATA_DIR to another"
+            if isinstance(problem, UnicodeEncodeError):
+                message = "the path of this folder is not valid Unicode; rename it or open a folder below it"
+            _log.warning("a folder cannot be opened: %s", message)
             self._failed[root] = FolderStatus(root, "degraded", 0, 0, 0, {}, {}, message)
-        else:
-            self._folders[root] = folder
-            for path, document in list(self._documents.items()):
-                self._set_buffer(path, *document)
-            self._scan(folder)
-            if self._watches is not None:
-                self._watches[root] = self._watch(root)
-        self._dirty = True
+            return
+        self._folders[root] = folder
+        for path, document in list(self._documents.items()):
+            self._set_buffer(path, *document)
+        self._scan(folder)
+        if self._watches is not None:
+            self._watches[root] = self._watch(root)
 
     def _watch(self, root: str) -> Watch:
         path, extra = Path(root), self._settings.exclude
