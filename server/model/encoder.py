@@ -110,8 +110,8 @@ def count(vocabulary: Vocabulary, texts: Sequence[Iterable[tuple[int, str]]]) ->
 def turns(dimensions: int) -> tuple[tuple[npt.NDArray[np.int64], Vectors], ...]:
     """Return for what something is made from, and for what it is made into, a fixed turn: row[places] * signs.
 
-    Each half of the dimensions keeps to itself: a search compares first halves first (`order.py`). Within a half
-    dimensions move far, because neighbours vary alike, and change their sign at random, so that nothing common is left.
+    Dimensions move far, because neighbours may vary alike, and change their sign at random, so that nothing common is
+    left; each half keeps to itself, which the shipped weights were chosen with.
     """
     drawn = np.frombuffer(hashlib.shake_256(b"order").digest(2 * dimensions), dtype=np.uint8)
     signs = np.where(drawn < 128, np.float32(-1), np.float32(1)).reshape(2, dimensions)

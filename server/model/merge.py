@@ -16,7 +16,6 @@ import numpy as np
 
 from server.model import encoder
 from server.model.encoder import ModelError, Weights
-from server.model.order import ordered
 from server.types import Vectors
 
 _ROUNDS = 2
@@ -41,8 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("these models have different vocabularies; train them with the same --words")
     if any(model.dimensions != models[0].dimensions for model in models):
         parser.error("these models have different --dimensions")
-    together = merged([model.weights for model in models], shares)
-    encoder.save(options.out, models[0].vocabulary, ordered(together))
+    encoder.save(options.out, models[0].vocabulary, merged([model.weights for model in models], shares))
     sys.stdout.write(f"{options.out} written\n")
     return 0
 

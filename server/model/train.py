@@ -23,7 +23,6 @@ from server.model.data import Corpus, Counted
 from server.model.encoder import BagEncoder, Weights
 from server.model.lessons import Lessons
 from server.model.network import BagNetwork, Batch, pair_loss, teacher_loss
-from server.model.order import ordered
 from server.model.vocabulary import Vocabulary
 from server.types import FIELDS
 
@@ -164,8 +163,7 @@ def run(
         _log.info("epoch %d of %d: loss %.4f", epoch + 1, settings.epochs, losses[-1])
         _save(checkpoint, settings, network, optimizer, losses)
         after_epoch(len(losses))
-    found = network.weights()
-    encoder.save(out, vocabulary, found if earlier else ordered(found))  # one that goes on keeps its directions
+    encoder.save(out, vocabulary, network.weights())
     return losses
 
 

@@ -5,7 +5,7 @@ usage: python -m tests.bench.neighbours FOLDER [FOLDER ...] [--rows N ...] [--se
 All functions below the folders are encoded. Where that is not enough rows, copies are added whose vectors are moved by
 noise as large as the distance of a vector to its nearest other one (so the neighbourhoods stay as dense as they are);
 the output says how many. Recall@10 is after rescoring: of the ten exact neighbours, how many are among Annoy's
-candidates. "Heads first" is what the search does below ANNOY_MIN_ROWS.
+candidates.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import annoy
 import numpy as np
 
-from server.index import generation, search
+from server.index import generation
 from server.index.extract import extract
 from server.index.languages import language_of
 from server.index.search import CANDIDATES
@@ -76,12 +76,11 @@ def measure(rows: Vectors, questions: Vectors, search_ks: list[int], made: int) 
     exact, times = [], []
     for question in questions:
         begun = time.perf_counter()
-        scores = rows @ question
+        scores = np.vecdot(rows, question)
         best = np.argpartition(-scores, TOP)[:TOP]
         times.append((time.perf_counter() - begun) * 1000)
         exact.append(set(best.tolist()))
     print(f"{len(rows):>9,} rows ({made:,} made): exact scan p50 {statistics.median(times):.2f} ms", flush=True)
-    show_heads(rows, questions, exact)
     tree = annoy.AnnoyIndex(rows.shape[1], "angular")
     tree.set_seed(1)
     begun = time.perf_counter()
@@ -104,24 +103,6 @@ def measure(rows: Vectors, questions: Vectors, search_ks: list[int], made: int) 
                 f"built in {built:.0f} s",
                 flush=True,
             )
-
-
-def show_heads(rows: Vectors, questions: Vectors, exact: list[set[int]]) -> None:
-    """Print how many of the exact neighbours are among the rows with the nearest heads."""
-    found, times = 0, []
-    for question, best in zip(questions, exact, strict=True):
-        head = question[: search.HEAD]
-        begun = time.perf_counter()
-        if len(rows) > search.HEAD_ROWS and float(head @ head) >= search.HEAD_SHARE:
-            near = np.argpartition(-(rows[:, : search.HEAD] @ head), search.HEAD_ROWS)[: search.HEAD_ROWS]
-            scores = rows[near] @ question
-            found += len(best.intersection(near[np.argpartition(-scores, TOP)[:TOP]].tolist()))
-        else:
-            scores = rows @ question
-            found += len(best)
-        times.append((time.perf_counter() - begun) * 1000)
-    recall = found / TOP / len(questions)
-    print(f"          heads first: recall@10 {recall:.4f}, p50 {statistics.median(times):.2f} ms", flush=True)
 
 
 if __name__ == "__main__":
