@@ -78,13 +78,17 @@ def collapsed(best: list[Scored]) -> list[Scored]:
 def spread(best: list[Scored], demotion: float, limit: int) -> list[Scored]:
     """Return so many hits, those of a file a little lower for each better one, by `demotion` on the logistic scale."""
     seen: dict[tuple[str, str], int] = {}
+    factors = [math.exp(-demotion * before) for before in range(_MOST_DEMOTED + 1)]
     lowered: list[tuple[float, int]] = []
     for number, one in enumerate(best):
         home = (one.layer.folder, one.path)
-        before = min(seen.get(home, 0), _MOST_DEMOTED)
-        seen[home] = before + 1
-        odds = one.score / max(1.0 - one.score, 1e-9) * math.exp(-demotion * before)
-        lowered.append((-round(odds / (1.0 + odds), 9) if before else -one.score, number))
+        before = seen.get(home, 0)
+        seen[home] = min(before + 1, _MOST_DEMOTED)
+        if not before:
+            lowered.append((-one.score, number))
+            continue
+        odds = one.score / max(1.0 - one.score, 1e-9) * factors[before]
+        lowered.append((-round(odds / (1.0 + odds), 9), number))
     # Equal scores keep the order they had.
     return [best[number]._replace(score=-score) for score, number in sorted(lowered)[:limit]]
 

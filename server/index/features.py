@@ -218,10 +218,9 @@ def roles(found: Candidates) -> npt.NDArray[np.bool_]:
     """Return (4, n) whether each candidate tests other code, shows its use, comes from elsewhere, or only declares."""
     paths = [layer.segment.paths for layer in found.layers]
     files = found.gather([layer.segment.file_of for layer in found.layers])
-    places = zip(found.layer_of.tolist(), files.tolist(), strict=True)
-    classes: npt.NDArray[np.bool_] = (
-        np.array([flags.path_class(paths[layer][file]) for layer, file in places], dtype=np.bool_).reshape(-1, 4).T
-    )
+    homes, home_of = np.unique(found.layer_of << 32 | files, return_inverse=True)
+    told = [flags.path_class(paths[home >> 32][home & 0xFFFFFFFF]) for home in homes.tolist()]
+    classes: npt.NDArray[np.bool_] = np.array(told, dtype=np.bool_).reshape(-1, 4).T[:, home_of]
     classes[0] |= (found.gather([layer.segment.flags for layer in found.layers]) & flags.TEST) > 0
     return classes
 

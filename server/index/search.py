@@ -18,6 +18,8 @@ CANDIDATES = 150
 """From each of the dense and the lexical list; RESULTS.md has what fewer and more are worth."""
 _TOLERANCE = 1e-4
 """What the fast float32 scan may be off by; rows this near to the last candidate are scored exactly before the cut."""
+_LEAST_COSINE = 1e-9
+"""Exact cosines are rounded to it; below, nothing is alike."""
 _NARROW = 2
 """Where fewer than one row in so many passes, those alone are scanned."""
 
@@ -112,9 +114,7 @@ def _near(layers: Sequence[Layer], masks: Sequence[Mask], vector: Vectors) -> li
     if not vector.any():
         return [np.empty(0, np.int64) for _ in layers]
     rows = [_nearby(layer, mask, vector) for layer, mask in zip(layers, masks, strict=True)]
-    rows = _nearest(layers, rows, vector)
-    exact = [exact_cosines(layer.segment.vectors[each], vector) for layer, each in zip(layers, rows, strict=True)]
-    return [each[cosines > 0] for each, cosines in zip(rows, exact, strict=True)]
+    return _nearest(layers, rows, vector)
 
 
 def _nearby(layer: Layer, mask: Mask, vector: Vectors) -> Rows:
@@ -126,7 +126,7 @@ def _nearby(layer: Layer, mask: Mask, vector: Vectors) -> Rows:
 
 
 def _nearest(layers: Sequence[Layer], rows: Sequence[Rows], vector: Vectors) -> list[Rows]:
-    """Return the rows with the largest products with a vector: `CANDIDATES` in all, and ties.
+    """Return the rows with the largest products above 0 with a vector: `CANDIDATES` in all, and ties.
 
     The fast product decides where it can, the exact one about the rows that are as near to the last as its error.
     """
@@ -136,11 +136,11 @@ def _nearest(layers: Sequence[Layer], rows: Sequence[Rows], vector: Vectors) -> 
         is_most = len(each) * _NARROW > len(vectors)
         # Half to a third of the time of `vectors @ vector`, which does not read memory as fast as it comes.
         scores.append(np.vecdot(vectors, vector)[each] if is_most else np.vecdot(vectors[each], vector))
-    least = _last(scores, CANDIDATES)
+    least = max(_last(scores, CANDIDATES), 0.0)
     sure = [each[score > least + _TOLERANCE] for each, score in zip(rows, scores, strict=True)]
     close = [each[np.abs(score - least) <= _TOLERANCE] for each, score in zip(rows, scores, strict=True)]
     exact = [exact_cosines(layer.segment.vectors[each], vector) for layer, each in zip(layers, close, strict=True)]
-    least = _last(exact, CANDIDATES - sum(map(len, sure)))
+    least = max(_last(exact, CANDIDATES - sum(map(len, sure))), _LEAST_COSINE)
     return [
         np.concatenate([each, other[cosines >= least]]) for each, other, cosines in zip(sure, close, exact, strict=True)
     ]
