@@ -134,7 +134,9 @@ class RayCluster:
         wait_until(self.is_up, 90)
 
     def is_up(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection((self._host, self.port), 1):
+        with contextlib.suppress(OSError):
+            for port in (self.port, self.client_port):  # the latter opens a while after the former
+                socket.create_connection((self._host, port), 1).close()
             return "Ray runtime started" in (self._home / "head.log").read_text()
         return False
 
