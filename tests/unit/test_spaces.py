@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import sqlite3
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from server import reindex
 from server.cluster import client
 from server.cluster.client import EncoderService
 from server.cluster.protocol import Done, Fill
@@ -231,3 +233,14 @@ def test_comments_and_strings_are_stripped(language: str, body: str) -> None:
 def test_strings_are_stripped_in_every_language(language: str) -> None:
     found = stripped(Passage("name", "", "", "SECRET", 'x = "SECRET one";\ny = "SECRET";\n'), language)
     assert "SECRET" not in str(found)
+
+
+def test_a_cluster_is_chosen_only_where_it_saves_much_time() -> None:
+    other = Settings(encoder="sentence-transformers:/a/model")
+    named = replace(other, cluster_address="head:6379")
+    assert reindex.choose("local", 1, Settings()) == "local"  # who names a place gets it
+    assert reindex.choose("auto", 10_000_000, replace(Settings(), cluster_address="head:6379")) == "inline"
+    assert reindex.choose("auto", 10, named) == "inline"
+    assert reindex.choose("auto", 10_000_000, named) == "head:6379"
+    has_ray = importlib.util.find_spec("ray") is not None and (os.cpu_count() or 1) > 1
+    assert reindex.choose("auto", 10_000_000, other) == ("local" if has_ray else "inline")
