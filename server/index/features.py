@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
 
@@ -63,7 +64,7 @@ _NAMING = ("name", "file", "container")
 _LITTLE = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Candidates:
     """Rows that may answer, in the order of the layers."""
 
@@ -80,6 +81,13 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @cached_property
+    def homes(self) -> tuple[list[tuple[int, int]], npt.NDArray[np.int64]]:
+        """Return (layer, file) of each file with candidates, ascending, and (n,) the index of each candidate's."""
+        files = self.gather([layer.segment.file_of for layer in self.layers])
+        found, home_of = np.unique(self.layer_of << 32 | files, return_inverse=True)
+        return [(home >> 32, home & 0xFFFFFFFF) for home in found.tolist()], home_of
+
     def gather(self, of: Sequence[npt.NDArray[Number]]) -> npt.NDArray[Number]:
         """Return what arrays of the layers hold for each candidate."""
         ends = np.searchsorted(self.layer_of, np.arange(len(of) + 1)).tolist()
@@ -91,9 +99,7 @@ def matrix(found: Candidates, terms: Terms, question: Question) -> Column:
     """Return (n, len(NAMES)) the features of candidates."""
     segments = [layer.segment for layer in found.layers]
     lengths = found.gather([segment.lengths for segment in segments]).astype(np.float64)
-    files = found.gather([segment.file_of for segment in segments]).astype(np.int64)
-    file_ids, file_index = np.unique(found.layer_of << 32 | files, return_inverse=True)
-    homes = [(int(one >> 32), int(one & 0xFFFFFFFF)) for one in file_ids]
+    homes, file_index = found.homes
     columns = _scores(found, terms, file_index, homes)
     columns |= _fields(found, terms, lengths)
     columns |= _short(found, terms, lengths)
@@ -217,9 +223,8 @@ def _sizes(
 def roles(found: Candidates) -> npt.NDArray[np.bool_]:
     """Return (4, n) whether each candidate tests other code, shows its use, comes from elsewhere, or only declares."""
     paths = [layer.segment.paths for layer in found.layers]
-    files = found.gather([layer.segment.file_of for layer in found.layers])
-    homes, home_of = np.unique(found.layer_of << 32 | files, return_inverse=True)
-    told = [flags.path_class(paths[home >> 32][home & 0xFFFFFFFF]) for home in homes.tolist()]
+    homes, home_of = found.homes
+    told = [flags.path_class(paths[layer][file]) for layer, file in homes]
     classes: npt.NDArray[np.bool_] = np.array(told, dtype=np.bool_).reshape(-1, 4).T[:, home_of]
     classes[0] |= (found.gather([layer.segment.flags for layer in found.layers]) & flags.TEST) > 0
     return classes
