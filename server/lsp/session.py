@@ -187,12 +187,13 @@ class Session:
             loop.call_soon_threadsafe(self.notify, types.PROGRESS, types.ProgressParams(partial or "", first))
 
         def work(token: CancelToken) -> protocol.SearchResult:
-            snapshot = engine.snapshot
             waits = fresh and not engine.wait_idle(0)
-            if ask_first and partial is not None and (waits or snapshot.is_incomplete or self._took > SLOW):
-                first = ask_first(snapshot, token)
-                if first.hits:
-                    send(first, snapshot)
+            if ask_first and partial is not None:
+                snapshot = engine.snapshot
+                if waits or snapshot.is_incomplete or self._took > SLOW:
+                    first = ask_first(snapshot, token)
+                    if first.hits:
+                        send(first, snapshot)
             if waits:
                 engine.wait_idle(FRESH)
                 token.check()
