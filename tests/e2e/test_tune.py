@@ -12,17 +12,10 @@ import pytest
 from tests.e2e.conftest import environment_of
 from tests.e2e.leftovers import OWNERS, leftovers, running
 from tests.e2e.raw import Message, RawClient, server_command, wait_until
+from tests.e2e.test_jobs import finished
 from tests.house import write_house
 
 TIMEOUT = 300.0
-
-
-def finished(client: RawClient, job: str) -> Message:
-    message = client.wait(
-        lambda one: one.get("method") == "sextant/jobFinished" and one["params"]["jobId"] == job, TIMEOUT
-    )
-    found: Message = message["params"]
-    return found
 
 
 def encoder(client: RawClient) -> str:
@@ -30,11 +23,17 @@ def encoder(client: RawClient) -> str:
     return name
 
 
-def test_a_repository_model_is_trained_used_kept_and_rolled_back(tmp_path: Path) -> None:
-    root, home = tmp_path / "house", tmp_path / "home"
+def folders(inside: Path) -> tuple[Path, Path]:
+    """A workspace with enough to learn from, and a home folder."""
+    root, home = inside / "house", inside / "home"
     root.mkdir()
     home.mkdir()
     write_house(root)
+    return root, home
+
+
+def test_a_repository_model_is_trained_used_kept_and_rolled_back(tmp_path: Path) -> None:
+    root, home = folders(tmp_path)
     environment = environment_of(home)
     client = RawClient(server_command(), environment, home / "server.log")
     client.initialize(root)
@@ -43,11 +42,11 @@ def test_a_repository_model_is_trained_used_kept_and_rolled_back(tmp_path: Path)
 
     assert client.code("sextant/tune", {"folder": tmp_path.as_uri()}) == -32803
     assert client.code("sextant/tune", {"on": "somewhere"}) == -32602
-    dead = finished(client, client.result("sextant/tune", {"on": "127.0.0.1:1"})["jobId"])
+    dead = finished(client, client.result("sextant/tune", {"on": "127.0.0.1:1"})["jobId"], TIMEOUT)
     assert not dead["ok"] and "nothing answers at 127.0.0.1:1" in dead["message"]
 
     where = "local" if importlib.util.find_spec("ray") else "inline"
-    outcome = finished(client, client.result("sextant/tune", {"folder": root.as_uri(), "on": where})["jobId"])
+    outcome = finished(client, client.result("sextant/tune", {"folder": root.as_uri(), "on": where})["jobId"], TIMEOUT)
     assert outcome["ok"] and outcome["accepted"] and outcome["kind"] == "tune", outcome
     assert outcome["after"] > outcome["before"]
     # What the new space lacks is computed unasked; until then the base model answers, and never both at once.
@@ -102,10 +101,7 @@ def models(home: Path) -> list[Path]:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 def test_a_tune_that_is_cancelled_or_killed_changes_nothing(tmp_path: Path) -> None:
-    root, home = tmp_path / "house", tmp_path / "home"
-    root.mkdir()
-    home.mkdir()
-    write_house(root)
+    root, home = folders(tmp_path)
     environment = environment_of(home)
 
     def begin() -> RawClient:
@@ -120,7 +116,7 @@ def test_a_tune_that_is_cancelled_or_killed_changes_nothing(tmp_path: Path) -> N
     job = client.result("sextant/tune", {})["jobId"]
     training(client)
     client.notify("window/workDoneProgress/cancel", {"token": f"sextant-job-{job}"})
-    outcome = finished(client, job)
+    outcome = finished(client, job, TIMEOUT)
     assert not outcome["ok"] and "ancelled" in outcome["message"]
     assert (leftovers(), models(home)) == ([], [])
 
