@@ -13,11 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from watchdog.events import (
+    DirCreatedEvent,
     DirDeletedEvent,
-    DirModifiedEvent,
     DirMovedEvent,
-    FileClosedNoWriteEvent,
-    FileOpenedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
     FileSystemEvent,
     FileSystemEventHandler,
 )
@@ -36,6 +39,17 @@ _QUIET = 2.0
 """Seconds without a change after which a burst is over."""
 _POLL = 30.0
 """Seconds between two looks where the system cannot watch so much."""
+_EVENTS: list[type[FileSystemEvent]] = [
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+]
+"""What changes something. Each answer and each first index opens files: to be told of that costs more than a search."""
 
 
 class Watch:
@@ -124,16 +138,16 @@ class Watch:
         self._watched.clear()
         try:
             self._observer = Observer()
+            self._observer.start()
             around = str(Path(self._root).parent)
             if around != self._root:
                 with contextlib.suppress(PermissionError, FileNotFoundError):
-                    self._observer.schedule(_Handler(self._note_root), around, recursive=False)
+                    self._observer.schedule(_Handler(self._note_root), around, recursive=False, event_filter=_EVENTS)
             if self._inode:
-                self._observer.schedule(_Handler(self._note), self._root, recursive=False)
-            self._observer.start()
+                self._observer.schedule(_Handler(self._note), self._root, recursive=False, event_filter=_EVENTS)
             self._watch_new_folders()
         except FileNotFoundError:
-            pass  # gone again; the folder around it tells
+            self._inode = 0  # gone again; the folder around it tells when it is back, and all begins anew
         except OSError as problem:
             self._fall_back(problem)
         # What changed between the first scan and the first watch would be missed; stamps make a second look cheap.
@@ -153,9 +167,10 @@ class Watch:
                     self._observer.unschedule(watch)
             for name in sorted(folders - self._watched.keys()):
                 if not self._is_ignored(name):
-                    watch = self._observer.schedule(_Handler(self._note), str(Path(self._root, name)), recursive=True)
-                    self._watched[name] = watch
-                    self._touch([str(Path(self._root, name))])  # what came before the watch
+                    path = str(Path(self._root, name))
+                    handler = _Handler(self._note)
+                    self._watched[name] = self._observer.schedule(handler, path, recursive=True, event_filter=_EVENTS)
+                    self._touch([path])  # what came before the watch
         except FileNotFoundError:
             pass  # gone again; its parent's event tells
         except OSError as problem:
@@ -198,14 +213,13 @@ def limit_hint(problem: OSError) -> str:
 
 
 class _Handler(FileSystemEventHandler):
-    """Collects the paths of events that change something; reading a file is an event, too."""
+    """Collects the paths of events."""
 
     def __init__(self, note: Callable[[list[str], str | None], None]) -> None:
         self._note = note
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Note where something changed."""
-        if not isinstance(event, DirModifiedEvent | FileOpenedEvent | FileClosedNoWriteEvent):
-            paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
-            ended = isinstance(event, DirDeletedEvent | DirMovedEvent)
-            self._note(paths, os.fsdecode(event.src_path) if ended else None)
+        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
+        ended = isinstance(event, DirDeletedEvent | DirMovedEvent)
+        self._note(paths, os.fsdecode(event.src_path) if ended else None)

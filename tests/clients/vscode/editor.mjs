@@ -81,9 +81,8 @@ export class Editor {
     }
 
     /** Run a command by its title in the palette. */
-    async command(title) {
-        await this.palette(title);
-        await this.accept(title);
+    command(title) {
+        return this.take(title, () => this.palette(title));
     }
 
     palette(text) {
@@ -100,10 +99,18 @@ export class Editor {
     }
 
     /** Press Enter when the row that it takes has the text. */
-    async accept(text) {
+    async accept(text, timeout = LIMIT) {
         const focused = this.page.locator(".quick-input-widget:visible .monaco-list-row.focused");
-        await focused.filter({ hasText: text }).waitFor();
+        await focused.filter({ hasText: text }).waitFor({ timeout });
         await this.page.keyboard.press("Enter");
+    }
+
+    /** Open a quick input and take the row with the text; open it again if another view takes the focus, which closes it. */
+    async take(text, open) {
+        await until(`${text} is offered`, async () => {
+            await open();
+            return this.accept(text, LIMIT / 6).then(() => true, () => false);
+        });
     }
 
     /** The text of the quick pick's rows. */
@@ -117,9 +124,9 @@ export class Editor {
 
     /** Open a file of the workspace and put the cursor on a line. */
     async file(path, line = 1) {
-        await this.summon("Control+KeyP", "Search files by name", `${path}:${line}`);
-        await this.accept(path.split("/").at(-1));
-        await this.page.locator(`.tab.active[data-resource-name="${path.split("/").at(-1)}"]`).waitFor();
+        const name = path.split("/").at(-1);
+        await this.take(name, () => this.summon("Control+KeyP", "Search files by name", `${path}:${line}`));
+        await this.page.locator(`.tab.active[data-resource-name="${name}"]`).waitFor();
         await until("the cursor is there", async () => (await this.cursor()).line === line);
     }
 
