@@ -16,6 +16,7 @@ from pathlib import Path
 from server.background import Background, Made
 from server.config import Settings
 from server.folder import Folder
+from server.index.count import forget
 from server.index.crew import Apart
 from server.index.ignore import IgnoreRules, is_rule_file
 from server.index.store import NONSENSE, is_environment
@@ -45,7 +46,7 @@ _REST = 2.0
 """Seconds without a change after which the memory that changes took is given back to the system."""
 _STATUS_INTERVAL = 0.1
 """Seconds between two reports of progress."""
-_PUBLISH_SHARE = 0.1
+_PUBLISH_SHARE = 0.05
 """Of the time spent on a first index that may go into publishing what is there already."""
 
 
@@ -220,6 +221,7 @@ class Engine:
         except queue.Empty:
             change = None
             if waits and not self._is_rested:
+                forget()
                 release_memory()
                 self._is_rested = True
         self._tend()

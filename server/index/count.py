@@ -21,6 +21,8 @@ _MOST = np.array(MOST, dtype=np.uint32)
 _SHIFTS = np.array(SHIFTS, dtype=np.uint32)
 _MOST_WORDS = 1 << 16
 """Words remembered, some 15 MB; forgotten then, since most of them are never seen again."""
+_FEW_WORDS = 1 << 13
+"""Words that are remembered also where nothing is being read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,14 @@ class _Table(dict[str, int]):
 
 _table = _Table()
 _guard = threading.Lock()
+
+
+def forget() -> None:
+    """Let go of the words that are remembered, if they are many."""
+    global _table  # noqa: PLW0603  (a cache)
+    with _guard:
+        if len(_table) > _FEW_WORDS:
+            _table = _Table()
 
 
 def _counted(

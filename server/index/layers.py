@@ -17,6 +17,7 @@ import numpy.typing as npt
 from server.index import generation
 from server.index.columns import FileEntry, split_keys
 from server.index.crew import Kit
+from server.index.delta import Delta
 from server.index.ingest import Ingested
 from server.index.segment import Segment, build
 from server.index.spaces import Second, Space
@@ -121,10 +122,8 @@ class FolderLayers:
         self._tally = Tally()
         self._unsaved: dict[str, FileEntry | None] = {}
         """What the store lacks: by path what is known of a file, None for one that is gone."""
-        self._delta: dict[str, FileEntry] = {}
-        self._delta_units = 0
+        self._delta = Delta((), self._weight)
         self._buffers: dict[str, FileEntry] = {}
-        self._delta_segment: Segment | None = None
         self._buffer_segment: Segment | None = None
         self.has_lost = False
         """Whether files wait for a scan because the shared store lost vectors of theirs."""
@@ -159,7 +158,6 @@ class FolderLayers:
         for ingested in batch:
             self._take(ingested.entry)
             self._unsaved[ingested.entry.path] = ingested.entry
-        self._delta_segment = None
         self.save(pending)
 
     def save(self, pending: int = 0) -> None:
@@ -210,7 +208,6 @@ class FolderLayers:
                 self._forget(path)
             self._unsaved = {path: entry for path, entry in self._unsaved.items() if entry is not None or path in paths}
             self._sequence = self.store.sequence()
-        self._delta_segment = None
         return {path for path, stamp in own.items() if self.stamps.get(path) != stamp}
 
     def set_buffer(self, ingested: Ingested) -> None:
@@ -230,13 +227,12 @@ class FolderLayers:
             self.rewind()
         if self._buffer_segment is None:
             self._buffer_segment = build(self._buffers.values(), self._space.vectors.rows)
-        if self._delta_segment is None:
-            self._delta_segment = build(self._delta.values(), self._space.vectors.rows)
-            self._reread_lost(self._delta_segment)
+        if (grown := self._delta.grow(self._space.vectors.rows)) is not None:
+            self._reread_lost(grown)
         return (
             _layer(self.root, self._buffer_segment, ()),
-            _layer(self.root, self._delta_segment, self._buffers),
-            _layer(self.root, self._base, (*self._buffers, *self._delta)),
+            *(_layer(self.root, part, (*self._buffers, *dead)) for part, dead in self._delta.segments()),
+            _layer(self.root, self._base, (*self._buffers, *self._delta.paths())),
         )
 
     def use(self, space: Space) -> None:
@@ -253,7 +249,8 @@ class FolderLayers:
     def refresh(self) -> None:
         """Look again for vectors that were unknown."""
         self._base = self._completed(self._base)
-        self._delta_segment = self._buffer_segment = None
+        self._delta.rebuild()
+        self._buffer_segment = None
 
     def distrust(self) -> None:
         """Forget what tells that files did not change."""
@@ -273,18 +270,13 @@ class FolderLayers:
             return False  # the process that writes will
         if is_bulk:
             least, most = COMPACT_BULK_UNITS
-            return self.delta_units > min(most, max(least, len(self._base)))
-        return self.delta_units > max(COMPACT_MIN_UNITS, COMPACT_SHARE * len(self._base))
+            return self._delta.units > min(most, max(least, len(self._base)))
+        return self._delta.units > max(COMPACT_MIN_UNITS, COMPACT_SHARE * len(self._base))
 
     @property
     def wants_tree(self) -> bool:
         """Tell whether the generation lacks a tree that would pay and could be kept."""
         return self.store.is_writer and self.is_saved and generation.wants_tree(self._base)
-
-    @property
-    def delta_units(self) -> int:
-        """Return how many units changed since the generation."""
-        return self._delta_units
 
     def generation_writer(self, with_tree: bool) -> Callable[[], str | Folded]:
         """Return a function for another thread that folds what is known into a new generation; see `adopt`.
@@ -295,10 +287,10 @@ class FolderLayers:
         home, space, unsaved = self._home, self._space.name, dict(self._unsaved)
         if self.store.is_writer and not unsaved:
             place = self._space.vectors.place
-            if self.delta_units + len(self._base) < FOLD_BESIDE:
+            if self._delta.units + len(self._base) < FOLD_BESIDE:
                 return lambda: fold(home, space, place, with_tree)
             return lambda: in_process(fold, home, space, place, with_tree)
-        vectors, delta, has_file = self._space.vectors.reopen(), dict(self._delta), not self.store.is_behind
+        vectors, delta, has_file = self._space.vectors.reopen(), self._delta.entries(), not self.store.is_behind
 
         def fold_in_memory() -> Folded:
             with contextlib.ExitStack() as stack:
@@ -317,8 +309,8 @@ class FolderLayers:
             if made.space != self._space.name:
                 return
             self._base = made.segment
-            self._delta = {path: entry for path, entry in self._delta.items() if made.delta.get(path) is not entry}
-            self._delta_units = sum(map(self._weight, self._delta.values()))
+            later = [entry for path, entry in self._delta.entries().items() if made.delta.get(path) is not entry]
+            self._delta = Delta(later, self._weight)
         else:
             if not self.store.is_writer:
                 return
@@ -326,7 +318,6 @@ class FolderLayers:
             self._tidy()
             self._load_base()
         self._reread_lost(self._base)
-        self._delta_segment = None
 
     def rewind(self) -> None:
         """Read the store again, and put above it what it lacks; a store that makes no sense is begun anew."""
@@ -345,7 +336,6 @@ class FolderLayers:
             self.stamps[path] = stamp
             self._tally.put(path, language, reason, units)
         self._load_base()
-        self._delta_segment = None
 
     def _load_base(self) -> None:
         """Map the current generation and put what changed since into the delta; without one, all is delta."""
@@ -353,7 +343,7 @@ class FolderLayers:
         loaded = generation.read(self._home, name, self._space.name) if name else None
         self._base, sequence = loaded or (build((), self._space.vectors.rows), 0)
         self._base = self._completed(self._base)
-        self._delta = {entry.path: entry for entry in self.store.entries(after=sequence)}
+        self._delta = Delta(self.store.entries(after=sequence), self._weight)
         self._sequence = self.store.sequence()
         for path, entry in self._unsaved.items():
             if entry is None:
@@ -362,20 +352,13 @@ class FolderLayers:
                 self._take(entry)
         for path in self._base.paths:
             if path not in self.stamps:
-                self._delta[path] = _nothing(path)
-        self._delta_units = sum(map(self._weight, self._delta.values()))
+                self._delta.claim(_nothing(path))
 
     def _take(self, entry: FileEntry) -> None:
         """Let an entry stand for its file."""
-        self._claim(entry)
+        self._delta.claim(entry)
         self.stamps[entry.path] = entry.stamp
         self._tally.put(entry.path, entry.language, entry.reason, len(entry))
-
-    def _claim(self, entry: FileEntry) -> None:
-        """Put an entry into the delta, whose size is asked for too often to be added up each time."""
-        before = self._delta.get(entry.path)
-        self._delta_units += self._weight(entry) - (self._weight(before) if before is not None else 0)
-        self._delta[entry.path] = entry
 
     def _weight(self, entry: FileEntry) -> int:
         """Return how many units changed with a claim: those of the generation where the file is gone."""
@@ -383,7 +366,7 @@ class FolderLayers:
 
     def _forget(self, path: str) -> None:
         """Let a file be gone: a claim without units."""
-        self._claim(_nothing(path))
+        self._delta.claim(_nothing(path))
         self.stamps.pop(path, None)
         self._tally.drop(path)
 

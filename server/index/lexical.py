@@ -178,7 +178,7 @@ def word_terms(word: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, 
     return tuple(own for own, _ in known), whole, tuple(prefix for _, prefix in known if prefix is not None)
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)
 def _part(part: str) -> tuple[int, int | None]:
     """Return the hash of a subtoken, and that of its first letters if it has enough of them."""
     return term_hash(stem(part)), prefix_hash(part) if len(part) >= PREFIX else None

@@ -155,18 +155,23 @@ class BagEncoder:
         """Return the length of a vector."""
         return int(self._rows.shape[1])
 
-    def _take(self, numbers: npt.NDArray[np.int32]) -> Vectors:
-        """Return the (n, dimensions) rows of some tokens, times their importance.
+    def _total(self, numbers: npt.NDArray[np.int64], orders: npt.NDArray[np.int64], factors: Vectors) -> Vectors:
+        """Return the (dimensions,) sum of the rows of some tokens, each times its factor and turned as its order says.
 
-        The table stays as int8: a server would need 21 MB more for the product of all rows, to use few of them.
+        The table stays as int8: a server would need 21 MB more for float32 rows, to use few of them.
         """
-        order, plain = np.divmod(numbers, len(self._importance))
-        scales = self._scales[plain] if self._scales is not None else None
-        rows = _unscaled(self._rows[plain], scales) * self._importance[plain, None]
-        if order.any():
-            for kind, (places, signs) in enumerate(turns(self.dimensions), 1):
-                rows[order == kind] = rows[order == kind][:, places] * (signs * np.float32(ORDER))
-        return rows
+        if not orders.any():
+            total: Vectors = factors @ self._rows[numbers].astype(np.float32, copy=False)
+            return total
+        total = np.zeros(self.dimensions, dtype=np.float32)
+        for kind in range(ORDERS):
+            chosen = orders == kind
+            part = factors[chosen] @ self._rows[numbers[chosen]].astype(np.float32, copy=False)
+            if kind:
+                places, signs = turns(self.dimensions)[kind - 1]
+                part = part[places] * (signs * np.float32(ORDER))
+            total += part
+        return total
 
     def encode(self, passages: Sequence[Passage]) -> Vectors:
         """Return (n, dimensions) unit rows; a zero row where no token is known.
@@ -195,17 +200,21 @@ class BagEncoder:
         parts = [(QUERY, asked)] if isinstance(asked, str) else list(enumerate(asked.fields()))
         own = self.encode_query(asked) if isinstance(asked, str) else self.encode([asked])[0]
         bags = count(self.vocabulary, [parts])
-        weights = self._fields[bags.fields] * bags.saturated()
-        rows = self._take(bags.tokens)
+        numbers, orders, factors = self._factors(bags)
         values: dict[tuple[int, int], float] = defaultdict(float)
         """By field and token, wherever the token stands."""
         counts: dict[tuple[int, int], int] = {}
-        for field, number, weight, row, times in zip(bags.fields, bags.tokens, weights, rows, bags.counts, strict=True):
-            order, token = divmod(int(number), len(self.vocabulary))
-            values[int(field), token] += float(weight) * float(row.astype(np.float64) @ vector)
-            if order == 0:
-                counts[int(field), token] = int(times)
-        norm = float(np.linalg.norm(weights @ rows)) or 1.0
+        total = np.zeros(self.dimensions, dtype=np.float32)
+        for place, (field, token, times) in enumerate(
+            zip(bags.fields.tolist(), numbers.tolist(), bags.counts.tolist(), strict=True)
+        ):
+            only = slice(place, place + 1)
+            row = self._total(numbers[only], orders[only], factors[only])
+            total += row
+            values[field, token] += float(row.astype(np.float64) @ vector)
+            if orders[place] == 0:
+                counts[field, token] = times
+        norm = float(np.linalg.norm(total)) or 1.0
         found: dict[str, float] = {}
         for field, text in parts:
             for word, times in Counter(tokens.words(text)).items():
@@ -220,15 +229,21 @@ class BagEncoder:
     def sums(self, texts: Sequence[Iterable[tuple[int, str]]]) -> Vectors:
         """Return (n, dimensions) unit rows of full precision for texts in (field number, text) parts."""
         bags = count(self.vocabulary, texts)
-        weights = self._fields[bags.fields] * bags.saturated()
+        numbers, orders, factors = self._factors(bags)
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         for row, (start, end) in enumerate(zip(bags.starts[:-1].tolist(), bags.starts[1:].tolist(), strict=True)):
             # One small product a row, not one large one: its result cannot depend on the other rows of the batch.
-            total = weights[start:end] @ self._take(bags.tokens[start:end])
+            total = self._total(numbers[start:end], orders[start:end], factors[start:end])
             length = np.sqrt(total @ total)
             if length > 0:
                 vectors[row] = total / length
         return vectors
+
+    def _factors(self, bags: Bags) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Vectors]:
+        """Return of each entry its token, its order, and what the token's row is to be multiplied by."""
+        orders, numbers = np.divmod(bags.tokens.astype(np.int64), len(self._importance))
+        factors = self._fields[bags.fields] * bags.saturated() * self._importance[numbers]
+        return numbers, orders, factors * self._scales[numbers] if self._scales is not None else factors
 
 
 def base_folder() -> Path:
@@ -292,7 +307,7 @@ def _unscaled(rows: npt.NDArray[Any], scales: npt.NDArray[np.float32] | None) ->
 
 
 def _fingerprint(*parts: bytes) -> str:
-    digest = hashlib.blake2b(f"bag 2 order {ORDER} tokens {tokens.TOKENIZER_VERSION}".encode(), digest_size=16)
+    digest = hashlib.blake2b(f"bag 3 order {ORDER} tokens {tokens.TOKENIZER_VERSION}".encode(), digest_size=16)
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.hexdigest()

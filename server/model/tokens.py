@@ -33,7 +33,7 @@ def _ascii_words(text: str) -> list[str] | None:
     return found if all(map(str.isdigit, numbers)) else None
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 13)
 def split(word: str) -> tuple[str, ...]:
     """Split an identifier at camel humps, underscores, digits and acronyms, and fold its case.
 

@@ -12,8 +12,8 @@ _BECOMES = ("to", "into")
 _COMES_FROM = ("from",)
 _ARTICLES = ("a", "an", "the", "its", "this", "given", "of", "some")
 """Stand between a connective and its word."""
-_CACHE_WORDS = 200_000
-"""Words remembered per vocabulary, about 40 MB when full; emptied then, since most of them are never seen again."""
+_CACHE_WORDS = 20_000
+"""Words remembered per vocabulary, about 4 MB when full; emptied then, since most of them are never seen again."""
 
 
 class Vocabulary:

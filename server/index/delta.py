@@ -1,0 +1,84 @@
+"""Delta: what changed since the generation, in segments that grow together, so that a change costs what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from server.index.columns import FileEntry
+from server.index.segment import Segment, build
+from server.types import Vectors
+
+_LEAST = 1_000
+"""Units; a part this small is always built again with the next: that takes milliseconds, and each layer costs a search
+some."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A segment and the entries that it was built of."""
+
+    segment: Segment
+    entries: Mapping[str, FileEntry]
+
+
+class Delta:
+    """The newest entry of each file that changed since the generation; used by the engine's thread alone."""
+
+    def __init__(self, entries: Iterable[FileEntry], weigh: Callable[[FileEntry], int]) -> None:
+        """`weigh` tells how many units changed with an entry."""
+        self._weigh = weigh
+        self._entries: dict[str, FileEntry] = {}
+        self._waiting: dict[str, FileEntry] = {}
+        """Entries that no part has yet."""
+        self._parts: list[_Part] = []
+        """Newest first; of a file that several have, only the newest entry is live."""
+        self.units = 0
+        """How many units changed."""
+        for entry in entries:
+            self.claim(entry)
+
+    def claim(self, entry: FileEntry) -> None:
+        """Let an entry stand for its file; one without units hides what older layers have."""
+        before = self._entries.get(entry.path)
+        self.units += self._weigh(entry) - (self._weigh(before) if before is not None else 0)
+        self._entries[entry.path] = self._waiting[entry.path] = entry
+
+    def entries(self) -> dict[str, FileEntry]:
+        """Return all entries by path."""
+        return dict(self._entries)
+
+    def paths(self) -> Collection[str]:
+        """Return the files that older layers do not show any more."""
+        return self._entries.keys()
+
+    def rebuild(self) -> None:
+        """Build all segments anew when they are next asked for: their vectors are others now."""
+        self._parts = []
+        self._waiting = dict(self._entries)
+
+    def grow(self, rows_of: Callable[[Sequence[bytes]], Vectors]) -> Segment | None:
+        """Bring the segments up to date, and return the one that is new; `rows_of` as `build` takes it.
+
+        A part is built again with what is newer once that is as large, so there are few of them, each twice the next.
+        """
+        if not self._waiting:
+            return None
+        entries, self._waiting = self._waiting, {}
+        size = sum(map(len, entries.values()))
+        if not size:
+            return None
+        while self._parts and len(self._parts[0].segment) <= max(size, _LEAST):
+            older = self._parts.pop(0)
+            entries = {**self._alive(older), **entries}
+            size += len(older.segment)
+        segment = build(entries.values(), rows_of)
+        self._parts.insert(0, _Part(segment, entries))
+        return segment
+
+    def segments(self) -> list[tuple[Segment, list[str]]]:
+        """Return the segments, newest first, each with its files that are not live in it."""
+        return [(part.segment, [*(part.entries.keys() - self._alive(part).keys())]) for part in self._parts]
+
+    def _alive(self, part: _Part) -> dict[str, FileEntry]:
+        return {path: entry for path, entry in part.entries.items() if self._entries[path] is entry}
