@@ -58,4 +58,6 @@ if [ "$level" = dev ]; then
 else
     quiet $pip install -e .
 fi
+# As pip does for what it copies; where PYTHONDONTWRITEBYTECODE is set, each start of a server would compile it all again.
+quiet .venv/bin/python -m compileall -q server
 printf '%s' "$stamp" > ".venv/$level.done"
