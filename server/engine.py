@@ -17,8 +17,8 @@ from server.background import Background, Made
 from server.config import Settings
 from server.folder import Folder
 from server.index.count import forget
-from server.index.crew import Apart
 from server.index.ignore import IgnoreRules, is_rule_file
+from server.index.parser import ParserApart
 from server.index.store import NONSENSE, is_environment
 from server.index.watch import Watch
 from server.process import release_memory, resident_bytes
@@ -41,7 +41,7 @@ file systems report nothing of what others do)."""
 _HEED = 2.0
 """Seconds between two looks, while questions are asked, at the rules that no watch sees."""
 _APART = 60.0
-"""Seconds for which the process for large texts is kept for the next one."""
+"""Seconds for which the process that parses is kept for the next text."""
 _REST = 2.0
 """Seconds without a change after which the memory that changes took is given back to the system."""
 _STATUS_INTERVAL = 0.1
@@ -89,12 +89,12 @@ class Engine:
         self._again: set[str] = set()
         """Folders whose scan is to be followed by another: something changed behind its back."""
         self._background = Background(self._post, self._compacted, builds_trees=watches)
-        self._spaces = Spaces(data_dir, encoder, self._folders, self.change_spaces)
+        self._parser = ParserApart(settings.worker_bytes)
+        self._spaces = Spaces(data_dir, encoder, self._folders, self.change_spaces, self._parser)
         self._dirty = True
         self._publish_cost = self._published_at = self._reported_at = self._tended_at = 0.0
-        self._snapshot = Snapshot(0, (), encoder, is_incomplete=True)
+        self._snapshot = Snapshot(0, (), encoder, is_incomplete=True, parser=self._parser)
         self._status = Status((), 0, encoder.fingerprint, "exact", resident_bytes())
-        self._apart = Apart(settings)
         self._wanted: dict[str, tuple[str | None, str] | None] = {}
         """The newest text of each document that has not been applied; None for one that was closed."""
         self._is_rested = True
@@ -206,7 +206,7 @@ class Engine:
             self._turn()
         for root in list(self._work):
             self._drop_work(root)
-        self._apart.close()
+        self._parser.process.close()
         for watch in (self._watches or {}).values():
             watch.close()
         for folder in self._folders.values():
@@ -250,7 +250,7 @@ class Engine:
             return _RETRY
         if not self._is_rested:
             return _REST
-        return _APART if self._apart.is_running else None
+        return _APART if self._parser.process.is_running else None
 
     def _tend(self) -> None:
         """Look after what changes without being posted: other processes, and what failed."""
@@ -258,7 +258,7 @@ class Engine:
         if patience is None or now - self._tended_at < patience:
             return
         self._tended_at = now
-        self._apart.close(unless_used_for=_APART)
+        self._parser.process.close(unless_used_for=_APART)
         for folder in list(self._folders.values()):
             if folder.is_follower or folder.is_degraded:
                 self._guard(lambda folder=folder: self._tend_folder(folder))  # type: ignore[misc]
@@ -355,7 +355,7 @@ class Engine:
         self._dirty = True
         try:
             root.encode("utf-8")
-            folder = Folder.open(root, self._data_dir, self._spaces.first(), self._settings, self._apart)
+            folder = Folder.open(root, self._data_dir, self._spaces.first(), self._settings, self._parser)
             folder.tries_again = self._tries_again
             self._spaces.welcome(folder)
         except (OSError, sqlite3.Error, *NONSENSE) as problem:
@@ -478,7 +478,7 @@ class Engine:
             layers = tuple(layer for folder in folders for layer in folder.layers())
             buffers = {(folder.root, path): text for folder in folders for path, text in folder.texts.items()}
             number = self._snapshot.generation + 1
-            self._snapshot = Snapshot(number, layers, self._spaces.encoder, incomplete, buffers)
+            self._snapshot = Snapshot(number, layers, self._spaces.encoder, incomplete, buffers, parser=self._parser)
         for folder in list(folders):
             if folder.has_lost and folder.root not in self._work:
                 self._scan(folder)

@@ -12,14 +12,16 @@ from pathlib import Path
 
 from server import config
 from server.config import Settings
+from server.index.apart import Died
 from server.index.columns import FileEntry
-from server.index.crew import CRASHED, LARGE, Apart, ingest_all, ingest_one, ingest_suspects
+from server.index.crew import CRASHED, ingest_all, ingest_one, ingest_suspects
 from server.index.draft import Draft
 from server.index.files import Found, look, walk
 from server.index.ignore import IgnoreRules, is_rule_file
 from server.index.ingest import Ingested, ingest_buffer
 from server.index.languages import LANGUAGES, language_of
 from server.index.layers import Folded, FolderLayers, Layer
+from server.index.parser import Parser
 from server.index.spaces import Second, Space
 from server.index.store import NONSENSE, discard, is_environment, peek
 from server.types import CancelToken, FileStamp, FolderStatus, State
@@ -41,7 +43,7 @@ _SETTINGS = "settings"
 class Folder:
     """The index of one workspace folder; used by the engine's thread alone (invariant 2)."""
 
-    def __init__(self, root: str, data_dir: Path, space: Space, settings: Settings, apart: Apart) -> None:
+    def __init__(self, root: str, data_dir: Path, space: Space, settings: Settings, parser: Parser) -> None:
         self.root = root
         self.texts: dict[str, bytes] = {}
         """The text of each open buffer that counts, by path."""
@@ -53,7 +55,7 @@ class Folder:
         """Whether files are still waiting to be looked at."""
         self._path = Path(root)
         self._settings = settings
-        self._apart = apart
+        self._parser = parser
         self._home = home_of(data_dir, root)
         self._layers = FolderLayers(root, self._home, space)
         self._rules = IgnoreRules(self._path, settings.exclude)
@@ -79,16 +81,16 @@ class Folder:
         self._counts = self._layers.counts()
 
     @classmethod
-    def open(cls, root: str, data_dir: Path, space: Space, settings: Settings, apart: Apart) -> Folder:
+    def open(cls, root: str, data_dir: Path, space: Space, settings: Settings, parser: Parser) -> Folder:
         """Open a folder, and begin its index anew where that makes no sense; OSError and sqlite3.Error otherwise."""
         try:
-            return cls(root, data_dir, space, settings, apart)
+            return cls(root, data_dir, space, settings, parser)
         except (*NONSENSE, sqlite3.DatabaseError) as problem:
             if is_environment(problem):
                 raise
             _log.warning("%s: the index is damaged (%s) and is made anew", root, problem)
             discard(home_of(data_dir, root))
-            return cls(root, data_dir, space, settings, apart)
+            return cls(root, data_dir, space, settings, parser)
 
     def configure(self, settings: Settings) -> bool:
         """Obey other settings from the next scan on; tell whether one is due."""
@@ -330,7 +332,7 @@ class Folder:
             self._fresh.add(found.path)
         else:
             self._fresh.discard(found.path)
-        return ingest_one(self._path, found, self._settings, self._apart, self._is_suspect(found.path))
+        return ingest_one(self._path, found, self._settings, self._parser)
 
     @property
     def wants_compaction(self) -> bool:
@@ -357,9 +359,11 @@ class Folder:
             return
         self.texts[path] = data
         given = data, language, path, self._settings, self._drafts.get(path)
-        nothing = FileEntry(path, FileStamp(len(data), 0, 0), language, None)
-        is_large = len(data) >= LARGE
-        ingested = self._apart.run(nothing, ingest_buffer, *given) if is_large else ingest_buffer(*given)
+        try:
+            ingested = ingest_buffer(*given, self._parser)
+        except Died:
+            _log.warning("the open text of %s ended the processes that parsed it", path)
+            ingested = Ingested(FileEntry(path, FileStamp(len(data), 0, 0), language, None, CRASHED))
         if ingested.draft is not None:
             self._drafts[path] = ingested.draft
         self._layers.set_buffer(ingested)
@@ -392,7 +396,7 @@ class Folder:
         batch: list[Ingested] = []
         committed_at = time.monotonic()
         try:
-            for part in ingest_all(self._path, changed, self._settings, self._apart, self._layers.kit):
+            for part in ingest_all(self._path, changed, self._settings, self._parser, self._layers.kit):
                 token.check()
                 # A file that was touched meanwhile was read later than here: the newer state stays.
                 self._pending -= len(part)

@@ -27,12 +27,20 @@ SPAWN = multiprocessing.get_context("spawn")
 """Not fork: the server has threads, and Windows and macOS have nothing else."""
 
 
-def resident_bytes() -> int:
-    """Return the memory this process holds; the peak where only that is known, 0 where nothing is."""
+def resident_bytes(pid: int | None = None) -> int:
+    """Return the memory a process holds, or this one; its peak where only that is known, 0 where nothing is."""
     try:
-        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        statm = Path(f"/proc/{pid or 'self'}/statm").read_text(encoding="ascii")
+        return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, AttributeError):
         pass
+    try:
+        import psutil  # noqa: PLC0415  (installed where there is no /proc)
+
+        return int(psutil.Process(pid).memory_info().rss)
+    except Exception:  # it has ended, or may not be asked
+        if pid is not None:
+            return 0
     try:
         import resource  # noqa: PLC0415  (POSIX only)
     except ImportError:
@@ -92,10 +100,10 @@ def _run(pipe: Connection, work: Callable[..., object], given: tuple[object, ...
     pipe.send(outcome)
 
 
-def begin_worker(most_bytes: int = 0) -> None:
+def begin_worker(most_bytes: int = 0, steps_back: bool = True) -> None:
     """Leave Ctrl-C to the parent, run at low priority, and end with the parent even when it is killed.
 
-    `most_bytes` is the memory it may take where the system can be told; 0: any.
+    `most_bytes` is the memory it may take where the system can be told; 0: any. `steps_back`: nobody waits for it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if most_bytes and sys.platform == "linux":  # macOS does not enforce any such limit
@@ -103,7 +111,8 @@ def begin_worker(most_bytes: int = 0) -> None:
 
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, hard))
-    if hasattr(os, "nice"):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the C code that meets the limit aborts
+    if steps_back and hasattr(os, "nice"):
         os.nice(5)
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):

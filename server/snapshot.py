@@ -13,10 +13,11 @@ import numpy as np
 
 from server.index import diversity, features, flags, hints, names, rank, reasons, search
 from server.index import question as questions
+from server.index.apart import Died
 from server.index.diversity import Scored
-from server.index.extract import extract
 from server.index.languages import LANGUAGES
 from server.index.layers import Layer
+from server.index.parser import HERE, Parser
 from server.index.question import Question
 from server.index.rank import Ranker
 from server.index.search import Mask
@@ -33,6 +34,7 @@ from server.types import (
     QuestionError,
     SearchResult,
     Similar,
+    Unit,
     Vectors,
     Why,
 )
@@ -55,6 +57,14 @@ class Snapshot:
     buffers: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
     """(folder, path) to the text of each open buffer."""
     ranker: Callable[[], Ranker] = rank.shipped
+    parser: Parser = HERE
+
+    def units(self, data: bytes, language: str, path: str) -> tuple[Unit, ...]:
+        """Cut a text into units, of which the index keeps no bodies; none where it ends its parsers."""
+        try:
+            return self.parser.units(data, language, path)
+        except Died:
+            return ()
 
     def search(self, query: Query, token: CancelToken, by_words: bool = False) -> SearchResult:
         """Answer the units nearest in meaning and words; raises QuestionError and Cancelled.
@@ -75,7 +85,7 @@ class Snapshot:
         if question.is_code:
             masks = [search.mask_of(layer, question.filter) for layer in self.layers]
             vector = self._nothing() if by_words else None
-            return self._like(_snippet(question.text, ""), vector, masks, question, token, query.explain)
+            return self._like(self._snippet(question.text, ""), vector, masks, question, token, query.explain)
         found, matrix, terms, vector = self.candidates(question, token, by_words)
         scores = self.ranker().scores(matrix)
         best = diversity.collapsed(diversity.ordered(found, scores, question.limit))
@@ -124,7 +134,7 @@ class Snapshot:
         if asked.path:
             origin, passage, vector = self._place(asked, masks)
         else:
-            passage = _snippet(asked.text, asked.language)
+            passage = self._snippet(asked.text, asked.language)
         if not any(field.strip() for field in passage.fields()):
             raise QuestionError("there is nothing to compare: the text is empty")
         if not self.layers:
@@ -205,7 +215,7 @@ class Snapshot:
         data = self.text(*place) if place else None
         if place is None or data is None:
             if asked.text:
-                return None, _snippet(asked.text, asked.language), None
+                return None, self._snippet(asked.text, asked.language), None
             raise QuestionError(f"{asked.path} is not indexed; pass the text itself to compare it")
         start, end = max(0, min(asked.start, len(data))), max(0, min(asked.end, len(data)))
         selected = data[start:end]
@@ -226,7 +236,7 @@ class Snapshot:
                     masks[number][row] = False
         if not around:
             if selected.strip():
-                return None, _snippet(selected.decode("utf-8", "replace"), asked.language), None
+                return None, self._snippet(selected.decode("utf-8", "replace"), asked.language), None
             raise QuestionError("there is no function here, and nothing is selected")
         _, _, number, row = min(around)
         layer = self.layers[number]
@@ -242,8 +252,9 @@ class Snapshot:
                 masks[number][other] = False
         origin = Scored(layer, row, 1.0, 1.0, 1.0)
         if not is_whole:
-            return origin, _snippet(selected.decode("utf-8", "replace"), language), None
-        passage = _unit_passage(data, language, place[1], unit_start)
+            return origin, self._snippet(selected.decode("utf-8", "replace"), language), None
+        units = self.units(data, language, place[1])
+        passage = next((unit.passage for unit in units if unit.span.start == unit_start), None)
         if passage is None:  # the file changed since it was indexed; the name and the vector still stand for it
             passage = Passage(name=layer.segment.strings(row)[0])
         return origin, passage, np.asarray(layer.segment.vectors[row])
@@ -288,6 +299,20 @@ class Snapshot:
         """Return an answer without hits; that nothing matches well is known only when everything is indexed."""
         return SearchResult((), self.is_incomplete, self.generation, low_confidence=not self.is_incomplete)
 
+    def _snippet(self, text: str, language: str) -> Passage:
+        """Return what to compare of a text: the one function in it, if that is what it is, else all of it."""
+        if len(text) > questions.LONGEST_QUERY:
+            raise QuestionError(
+                f"the text has {len(text):,} characters; at most {questions.LONGEST_QUERY:,} can be compared"
+            )
+        if language in LANGUAGES:
+            found = self.units(text.encode("utf-8", "replace"), language, "")
+            units = [unit for unit in found if unit.kind != Kind.MODULE]
+            if len(units) == 1:
+                return units[0].passage
+        named = _NAMED.match(text.lstrip()) if not language else None
+        return Passage(name=named[1] if named else "", body=text)
+
     def _noted(self, found: SearchResult, wanted: Filter, notices: tuple[str, ...] = ()) -> SearchResult:
         """Say what is odd about a question, and why there is no answer if a filter is the reason."""
         is_final = not found.hits and not self.is_incomplete
@@ -305,22 +330,3 @@ def locate(folders: set[str], path: str) -> tuple[str, str] | None:
         if path.startswith(prefix):
             return folder, path[len(prefix) :].replace(os.sep, "/")
     return None
-
-
-def _snippet(text: str, language: str) -> Passage:
-    """Return what to compare of a text: the one function in it, if that is what it is, else all of it."""
-    if len(text) > questions.LONGEST_QUERY:
-        raise QuestionError(
-            f"the text has {len(text):,} characters; at most {questions.LONGEST_QUERY:,} can be compared"
-        )
-    if language in LANGUAGES:
-        units = [unit for unit in extract(text.encode("utf-8", "replace"), language, "") if unit.kind != Kind.MODULE]
-        if len(units) == 1:
-            return units[0].passage
-    named = _NAMED.match(text.lstrip()) if not language else None
-    return Passage(name=named[1] if named else "", body=text)
-
-
-def _unit_passage(data: bytes, language: str, path: str, start: int) -> Passage | None:
-    """Cut a unit from its file once more: the index does not keep bodies."""
-    return next((unit.passage for unit in extract(data, language, path) if unit.span.start == start), None)

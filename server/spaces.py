@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from server.folder import Folder
+from server.index.parser import HERE, Parser
 from server.index.spaces import Second, Space, open_space
 from server.model import choice
 from server.model.encoder import ModelError
@@ -28,8 +29,10 @@ class Spaces:
         encoder: Encoder,
         folders: Mapping[str, Folder],
         post: Callable[[Callable[[Spaces], None]], None],
+        parser: Parser = HERE,
     ) -> None:
         self._data_dir = data_dir
+        self._parser = parser
         self._folders = folders
         self._post = post
         self._first: Space | None = None
@@ -76,6 +79,7 @@ class Spaces:
             open_space(self._data_dir, encoder, strips),
             lambda: self._post(lambda _: self._arrived(second)),
             lambda problem: self._post(lambda _: self._failed(second, problem)),
+            self._parser,
         )
         self._second = second
         for folder in self._folders.values():

@@ -12,10 +12,10 @@ import numpy as np
 
 from server.cluster.protocol import Done, Fill, Progress
 from server.config import Settings
-from server.index.crew import Apart, ingest_all
+from server.index.crew import ingest_all
 from server.index.files import Found, walk
 from server.index.ignore import IgnoreRules
-from server.index.strip import stripped
+from server.index.parser import Parser, ParserApart
 from server.index.vectors import VectorStore
 from server.types import CancelToken, Encoder, Passage
 
@@ -116,8 +116,8 @@ def fill(
         # The same walk as the index: what is ignored is not read, and so goes nowhere (invariant 8).
         found.append((root, list(walk(root, IgnoreRules(root, settings.exclude), settings, token))))
     tally = _Tally(sum(len(files) for _, files in found), report)
-    apart = Apart(settings)
-    batches = _batches(found, job, settings, store, batch_size, tally, apart, token, seen)
+    parser = ParserApart(settings.worker_bytes)
+    batches = _batches(found, job, settings, store, batch_size, tally, parser, token, seen)
     try:
         for batch, packed in compute.run(batches, token):
             rows = np.frombuffer(packed, np.float16).reshape(len(batch.keys), -1)
@@ -126,7 +126,7 @@ def fill(
             tally.land(batch.keys)
     finally:
         batches.close()
-        apart.close()
+        parser.process.close()
     return Done(tally.files, tally.computed, tally.known, round(time.monotonic() - started, 3), compute.where)
 
 
@@ -137,7 +137,7 @@ def _batches(
     store: VectorStore,
     batch_size: int,
     tally: _Tally,
-    apart: Apart,
+    parser: Parser,
     token: CancelToken,
     seen: set[bytes] | None,
 ) -> Generator[Batch, None, None]:
@@ -145,7 +145,7 @@ def _batches(
     waiting: dict[bytes, Passage] = {}
     size = 0
     for root, files in found:
-        for part in ingest_all(root, files, settings, apart):
+        for part in ingest_all(root, files, settings, parser):
             token.check()
             for ingested in part:
                 tally.files += 1
@@ -159,7 +159,7 @@ def _batches(
                     if key not in missing:
                         continue
                     missing.discard(key)
-                    sent = stripped(passage, ingested.entry.language) if job.strips else passage
+                    sent = parser.stripped(passage, ingested.entry.language) if job.strips else passage
                     tally.depart(key)
                     waiting[key] = sent
                     size += sum(map(len, sent.fields()))

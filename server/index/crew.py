@@ -1,23 +1,24 @@
-"""Crew: the processes that parse: several for many files, one for large texts; they end with the server."""
+"""Crew: the processes that parse many files at once, and encode what they find; they end with the server."""
 
 from __future__ import annotations
 
 import gc
 import logging
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
 from server.config import Settings
+from server.index.apart import Died
 from server.index.columns import FileEntry
 from server.index.files import Found
 from server.index.ingest import Ingested, ingest_file
+from server.index.parser import Parser, ParserApart
 from server.index.vectors import VectorStore
 from server.process import SPAWN, begin_worker
 from server.types import Encoder, Passage
@@ -28,16 +29,10 @@ CRASHED = "ended its parser"
 """Why a file was left out on which a parsing process died (of its memory, or of a fault of the parser)."""
 _LOST = (OSError, RuntimeError, MemoryError)
 """What is raised where a process died (BrokenProcessPool is a RuntimeError), could not be started, or was too small."""
-LARGE = 100_000
-"""Bytes; parsing a larger text holds the interpreter for longer than a keystroke may wait."""
 POOL_MIN_FILES = 300
 """Below, starting processes (0.3 s each) costs more than it saves."""
 _CHUNK = 16
 """Files a task of the pool: enough to hide its overhead, few enough that batches stay short."""
-_DEATHS = 2
-"""Processes that had one file alone and died, until it is left out."""
-_STARTS = 5
-"""Tries to have a file parsed, those included in which no process could be had."""
 _AHEAD = 8
 """Chunks in flight for each process, so that none waits while the engine commits."""
 _GARBAGE = 200_000
@@ -55,26 +50,31 @@ class Kit:
     """Where is what is known already: see `VectorStore.place`."""
 
 
-def ingest_one(root: Path, found: Found, settings: Settings, apart: Apart, is_suspect: bool = False) -> Ingested:
-    """Return what the index keeps of one file; a large one, or one that ended its parsers before, is parsed apart."""
-    if found.reason is not None or (found.stamp.size < LARGE and not is_suspect):
-        return ingest_file(root, found, settings)
-    nothing = FileEntry(found.path, found.stamp, "", None)
-    return apart.run(nothing, ingest_file, root, found, settings)
-
-
-def ingest_suspects(root: Path, files: list[Found], settings: Settings) -> Iterator[list[Ingested]]:
-    """Yield what the index keeps of files that ended their parsers before, and nothing now and then."""
-    apart = Apart(settings)
+def ingest_one(root: Path, found: Found, settings: Settings, parser: Parser) -> Ingested:
+    """Return what the index keeps of one file; one that ends its parsers is left out for that reason."""
     try:
-        for found in files:
-            yield from apart.steps(FileEntry(found.path, found.stamp, "", None), ingest_file, root, found, settings)
-    finally:
-        apart.close()
+        return ingest_file(root, found, settings, parser)
+    except Died:
+        _log.warning("%s ended the processes that parsed it and is left out until the next start", found.path)
+        return Ingested(FileEntry(found.path, found.stamp, "", None, CRASHED))
+
+
+def ingest_suspects(root: Path, files: Iterable[Found], settings: Settings) -> Iterator[list[Ingested]]:
+    """Yield what the index keeps of files that may end their parsers, and nothing now and then."""
+    parser = ParserApart(settings.worker_bytes)
+    with ThreadPoolExecutor(1, "sextant-suspects") as thread:
+        try:
+            for found in files:
+                future = thread.submit(ingest_one, root, found, settings, parser)
+                while not wait([future], timeout=_GLANCE).done:
+                    yield []
+                yield [future.result()]
+        finally:
+            parser.process.close()
 
 
 def ingest_all(
-    root: Path, files: list[Found], settings: Settings, apart: Apart, kit: Kit | None = None
+    root: Path, files: list[Found], settings: Settings, parser: Parser, kit: Kit | None = None
 ) -> Iterator[list[Ingested]]:
     """Yield what the index keeps of many files, in batches, in their order; many files are parsed in parallel.
 
@@ -83,7 +83,7 @@ def ingest_all(
     workers = settings.worker_count
     if workers == 1 or len(files) < POOL_MIN_FILES:
         for found in files:
-            yield [ingest_one(root, found, settings, apart)]
+            yield [ingest_one(root, found, settings, parser)]
         return
     chunks = (files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK))
     crew = _Crew(workers, root, settings, kit)
@@ -103,12 +103,10 @@ class _Crew:
         self._workers = workers
         self._given = root, settings
         self._kit = kit
-        self._apart = Apart(settings, kit)
         self._pool: ProcessPoolExecutor | None = _pool(workers, settings, kit)
         """None where no process lives long enough to do anything."""
 
     def close(self) -> None:
-        self._apart.close()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -136,8 +134,8 @@ class _Crew:
             except _LOST:
                 suspects = [chunk, *(each for each, _ in flying)]
                 flying.clear()
-                for suspect in suspects:
-                    yield from self._one_by_one(suspect)
+                # The file that ended it is found; the others lose nothing.
+                yield from ingest_suspects(self._given[0], chain.from_iterable(suspects), self._given[1])
 
     def _submit(self, chunk: list[Found]) -> Future[list[Ingested]] | None:
         root, settings = self._given
@@ -149,12 +147,6 @@ class _Crew:
             except _LOST:
                 self._renew()
         return None
-
-    def _one_by_one(self, chunk: list[Found]) -> Iterator[list[Ingested]]:
-        """Find the file that ends processes; the others of its chunk lose nothing."""
-        for found in chunk:
-            nothing = FileEntry(found.path, found.stamp, "", None)
-            yield from self._apart.steps(nothing, _ingest_alone, self._given[0], found, self._given[1])
 
     def _renew(self) -> None:
         """Start other processes, unless new ones die without any file's help."""
@@ -168,73 +160,6 @@ class _Crew:
 
     def _here(self, chunk: list[Found]) -> list[Ingested]:
         return _ingest_chunk(self._given[0], chunk, *self._given[1:])
-
-
-class Apart:
-    """Ingests large texts in a process of its own: there they cannot hold up the editor, nor end the server."""
-
-    def __init__(self, settings: Settings, kit: Kit | None = None) -> None:
-        self._settings = settings
-        self._kit = kit
-        self._pool: ProcessPoolExecutor | None = None
-        self._used = 0.0
-
-    @property
-    def is_running(self) -> bool:
-        """Tell whether the process is kept for more."""
-        return self._pool is not None
-
-    def close(self, unless_used_for: float | None = None) -> None:
-        """End the process, or only if nobody used it for so many seconds."""
-        rested = unless_used_for is None or time.monotonic() - self._used > unless_used_for
-        if self._pool is not None and rested:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
-
-    def run(self, entry: FileEntry, work: Callable[..., Ingested], *given: object) -> Ingested:
-        """Return what the work returns; if two processes die of it, the entry's file is left out for that reason."""
-        steps = self.steps(entry, work, *given, glance=None)
-        return next(part[0] for part in steps if part)
-
-    def steps(
-        self, entry: FileEntry, work: Callable[..., Ingested], *given: object, glance: float | None = _GLANCE
-    ) -> Iterator[list[Ingested]]:
-        """Yield nothing each `glance` seconds, and at last what `run` returns.
-
-        One death proves nothing: that process may have been ended by others, for want of memory for instance.
-        """
-        deaths = 0
-        for _ in range(_STARTS):
-            try:
-                if self._pool is None:
-                    self._pool = _pool(1, self._settings, self._kit)
-                self._used = time.monotonic()
-                self._pool.submit(os.getpid).result()  # a process that dies of the work has lived before
-                future = self._pool.submit(work, *given)
-            except _LOST:  # it died between two works, or no process lives here
-                self._close_broken()
-                continue
-            while not wait([future], timeout=glance).done:
-                yield []
-            try:
-                ingested = future.result()
-            except _LOST:
-                self._close_broken()
-                deaths += 1
-                if deaths == _DEATHS:
-                    break
-            else:
-                yield [ingested]
-                return
-        if deaths:
-            _log.warning("%s ended the processes that parsed it and is left out until the next start", entry.path)
-            yield [Ingested(replace(entry, columns=None, reason=CRASHED))]
-        else:
-            yield [work(*given)]
-
-    def _close_broken(self) -> None:
-        self._used = 0.0
-        self.close()
 
 
 def _pool(workers: int, settings: Settings, kit: Kit | None = None) -> ProcessPoolExecutor:
@@ -257,10 +182,6 @@ def _begin(most_bytes: int, kit: Kit | None) -> None:
 def _ingest_chunk(root: Path, chunk: list[Found], settings: Settings) -> list[Ingested]:
     found = [ingest_file(root, each, settings) for each in chunk]
     return found if _opened is None else _encoded(found, *_opened)
-
-
-def _ingest_alone(root: Path, found: Found, settings: Settings) -> Ingested:
-    return _ingest_chunk(root, [found], settings)[0]
 
 
 def _encoded(found: list[Ingested], encoder: Encoder, store: VectorStore) -> list[Ingested]:

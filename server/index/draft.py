@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.index.count import Bag
-from server.index.extract import extract, spoiled
+from server.index.parser import HERE, Parser
 from server.types import Kind, Passage, Span, Unit
 
 _BOM = b"\xef\xbb\xbf"
@@ -26,20 +26,20 @@ class Draft:
     """The terms of its units: an edit changes one of them, and the others need not be counted again."""
 
 
-def read(text: bytes, language: str, path: str, before: Draft | None) -> Draft:
+def read(text: bytes, language: str, path: str, before: Draft | None, parser: Parser = HERE) -> Draft:
     """Return the units of a text and, of the text before it, those whose place it spoils with an error.
 
     A unit is kept while its name still stands there and nothing else is found at that name; a name that was edited or
     deleted takes its unit with it, and so does the end of the error.
     """
-    units = extract(text, language, path)
+    units = parser.units(text, language, path)
     if before is None or before.language != language:
         return Draft(text, language, units)
     found = {unit.name_span.start for unit in units if unit.kind != Kind.MODULE}
     edit = _Edit.between(before.text, text)
     lost = [unit for unit in before.units if unit.kind != Kind.MODULE and _is_lost(edit.name_start(unit), found)]
     if lost:
-        errors, lines = spoiled(text, language), _line_starts(text)
+        errors, lines = parser.errors(text, language), _line_starts(text)
         lost = [edit.moved(unit, text, lines) for unit in lost]
         lost = [unit for unit in lost if any(unit.span.start < end and begin < unit.span.end for begin, end in errors)]
     if lost:

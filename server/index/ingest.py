@@ -11,8 +11,8 @@ from server.index import draft as drafts
 from server.index.columns import FileEntry, from_units
 from server.index.count import Bag, bags
 from server.index.draft import Draft
-from server.index.extract import extract
 from server.index.files import Found, Skip, check_text, read
+from server.index.parser import HERE, Parser
 from server.index.vectors import passage_key
 from server.types import FileStamp, Passage, Unit
 
@@ -29,11 +29,6 @@ class Ingested:
     """Float16 rows by key of those passages that were unknown, where they were encoded on the way."""
 
 
-def ingest_text(data: bytes, language: str, path: str, stamp: FileStamp) -> Ingested:
-    """Return what the index keeps of a text."""
-    return _ingested(extract(data, language, path), language, path, stamp)
-
-
 def _ingested(
     units: tuple[Unit, ...], language: str, path: str, stamp: FileStamp, counted: Sequence[Bag] = ()
 ) -> Ingested:
@@ -42,7 +37,9 @@ def _ingested(
     return Ingested(FileEntry(path, stamp, language, from_units(units, path, keys, counted)), passages)
 
 
-def ingest_buffer(data: bytes, language: str, path: str, settings: Settings, before: Draft | None = None) -> Ingested:
+def ingest_buffer(
+    data: bytes, language: str, path: str, settings: Settings, before: Draft | None = None, parser: Parser = HERE
+) -> Ingested:
     """Return what the index keeps of an open buffer: what it would keep of a file with that text.
 
     What the text has lost for the moment is taken from the draft before it.
@@ -52,7 +49,7 @@ def ingest_buffer(data: bytes, language: str, path: str, settings: Settings, bef
         check_text(data, language, settings)
     except Skip as skip:
         return Ingested(FileEntry(path, stamp, language, None, str(skip)))
-    draft = drafts.read(data, language, path, before)
+    draft = drafts.read(data, language, path, before, parser)
     known = before.bags if before is not None else {}
     passages = [unit.passage for unit in draft.units]
     fresh = [passage for passage in dict.fromkeys(passages) if passage not in known]
@@ -62,7 +59,7 @@ def ingest_buffer(data: bytes, language: str, path: str, settings: Settings, bef
     return replace(found, draft=replace(draft, bags=own))
 
 
-def ingest_file(root: Path, found: Found, settings: Settings) -> Ingested:
+def ingest_file(root: Path, found: Found, settings: Settings, parser: Parser = HERE) -> Ingested:
     """Return what the index keeps of a file; one that is skipped keeps its stamp and the reason."""
     if found.reason is not None:
         return Ingested(FileEntry(found.path, found.stamp, "", None, found.reason))
@@ -70,4 +67,4 @@ def ingest_file(root: Path, found: Found, settings: Settings) -> Ingested:
         data, language = read(root, found.path, settings)
     except Skip as skip:
         return Ingested(FileEntry(found.path, found.stamp, "", None, str(skip)))
-    return ingest_text(data, language, found.path, found.stamp)
+    return _ingested(parser.units(data, language, found.path), language, found.path, found.stamp)

@@ -9,9 +9,11 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from tree_sitter import Language as Grammar
-from tree_sitter import Query
+if TYPE_CHECKING:
+    from tree_sitter import Language as Grammar
+    from tree_sitter import Query
 
 NAMED_LIKE_CLASS = "<class>"
 """Stands for the name of the class itself where a language's constructors are called so."""
@@ -207,6 +209,8 @@ def language_of(path: str, head: bytes = b"") -> str | None:
 @cache
 def grammar_of(language: str) -> Grammar:
     """Load the grammar of a language, once."""
+    from tree_sitter import Language as Grammar  # noqa: PLC0415  (the server's process has no grammars)
+
     chosen = LANGUAGES[language]
     return Grammar(getattr(import_module(chosen.module), chosen.function)())
 
@@ -226,6 +230,8 @@ def has_grammar(language: str) -> bool:
 @cache
 def query_of(language: str) -> Query:
     """Compile the query of a language, once."""
+    from tree_sitter import Query  # noqa: PLC0415
+
     query: Query = Query(grammar_of(language), _query_text(LANGUAGES[language].query))
     return query
 

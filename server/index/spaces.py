@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.index.strip import stripped
+from server.index.parser import HERE, Parser
 from server.index.vectors import VectorStore
 from server.types import Encoder, EncoderUnavailable, Passage, space_name
 
@@ -50,8 +50,15 @@ class Second:
     `on_failed` are called in that thread.
     """
 
-    def __init__(self, space: Space, on_arrived: Callable[[], None], on_failed: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        space: Space,
+        on_arrived: Callable[[], None],
+        on_failed: Callable[[str], None],
+        parser: Parser = HERE,
+    ) -> None:
         self.space = space
+        self._parser = parser
         self.has_overflowed = False
         """Whether more was edited than is encoded on the side: a job has to look for it."""
         self._on_arrived = on_arrived
@@ -89,7 +96,7 @@ class Second:
                 self._waiting.clear()
                 return
             for key, passage in missing.items():
-                self._waiting[key] = stripped(passage, languages[key]) if self.space.strips else passage
+                self._waiting[key] = self._parser.stripped(passage, languages[key]) if self.space.strips else passage
             self._changed.notify()
 
     def _run(self) -> None:

@@ -62,16 +62,15 @@ def twins(
 ) -> Iterator[tuple[Unit, Hit]]:
     """Yield the functions of a file (absolute path) that were not in it when it was opened, each with its twin."""
     from server.index import clones, flags  # noqa: PLC0415
-    from server.index.extract import extract  # noqa: PLC0415
     from server.index.languages import LANGUAGES, language_of  # noqa: PLC0415
 
     place = snapshot.locate(path)
     language = language_of(path, data[:8000]) or language
     if place is None or language not in LANGUAGES or flags.path_class(place[1])[0]:
         return
-    before = {opened[unit.span.start : unit.span.end].strip() for unit in extract(opened, language, path)}
+    before = {opened[unit.span.start : unit.span.end].strip() for unit in snapshot.units(opened, language, path)}
     looked_at = 0
-    for unit in extract(data, language, path):
+    for unit in snapshot.units(data, language, path):
         token.check()
         own = data[unit.span.start : unit.span.end]
         if unit.kind not in _FUNCTIONS or own.strip() in before or _is_ignored(data, unit):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,10 @@ import pytest
 from server.config import Settings
 from server.engine import Engine
 from server.folder import home_of
-from server.index.columns import FileEntry
-from server.index.crew import CRASHED, Apart
-from server.index.ingest import Ingested
+from server.index.apart import Apart, Died
+from server.index.crew import CRASHED
 from server.model import encoder
-from server.types import CancelToken, FileStamp, Query
+from server.types import CancelToken, Query
 
 SMALL = Settings(workers=2, memory_megabytes=400)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the limit and /proc are Linux's")
@@ -75,21 +75,21 @@ def test_the_server_survives_an_open_document_that_ends_its_parser(root: Path, e
     assert engine.snapshot.search(Query("better"), CancelToken()).hits[0].name == "better"
 
 
-def wait_to_be_killed(log: Path, times: int, entry: FileEntry) -> Ingested:
+def wait_to_be_killed(log: Path, times: int) -> int:
     with log.open("a") as file:
         file.write(f"{os.getpid()}\n")
     if len(log.read_text().splitlines()) <= times:
         time.sleep(60)
-    return Ingested(entry)
+    return times
 
 
 @linux
-@pytest.mark.parametrize(("kills", "reason"), [(1, None), (2, CRASHED)])
-def test_a_file_is_left_out_after_two_processes_of_its_own_died(tmp_path: Path, kills: int, reason: str | None) -> None:
-    log, entry = tmp_path / "log", FileEntry("slow.py", FileStamp(1, 1, 1), "python", None)
+@pytest.mark.parametrize("kills", [1, 2])
+def test_work_is_given_up_after_two_processes_of_its_own_died(tmp_path: Path, kills: int) -> None:
+    log = tmp_path / "log"
     log.touch()
-    apart = Apart(SMALL)
-    assert apart.run(entry, wait_to_be_killed, log, -1, entry).entry.reason is None
+    apart = Apart(SMALL.worker_bytes)
+    assert apart.run(wait_to_be_killed, log, -1) == -1
     first = int(log.read_text())
     os.kill(first, signal.SIGKILL)  # while it has nothing to do
     deadline = time.monotonic() + 60
@@ -97,15 +97,18 @@ def test_a_file_is_left_out_after_two_processes_of_its_own_died(tmp_path: Path, 
         assert time.monotonic() < deadline
         time.sleep(0.01)
     log.write_text("")
-    killed = 0
-    for part in apart.steps(entry, wait_to_be_killed, log, kills, entry):
-        pids = log.read_text().splitlines()
-        if killed < min(kills, len(pids)):
-            os.kill(int(pids[killed]), signal.SIGKILL)
-            killed += 1
-        found = part
-    assert [each.entry.reason for each in found] == [reason]
-    assert killed == kills
+    with ThreadPoolExecutor() as threads:
+        outcome = threads.submit(apart.run, wait_to_be_killed, log, kills)
+        for number in range(kills):
+            while len(pids := log.read_text().split("\n")) < number + 2:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            os.kill(int(pids[number]), signal.SIGKILL)
+        if kills == 1:
+            assert outcome.result() == 1
+        else:
+            with pytest.raises(Died):
+                outcome.result()
     apart.close()
 
 

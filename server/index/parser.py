@@ -1,0 +1,77 @@
+"""Parser: turns texts into units, in this process or in one apart; no text can end the server (invariant 14)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from server.index.apart import Apart, Died
+from server.types import Passage, Unit
+
+if TYPE_CHECKING:
+    from server.index.units import Range
+
+# The grammars are imported where they are used: the server's process has none of them.
+
+
+class Parser:
+    """Parses where it is called: in processes that may die of a text, and for those who know their texts."""
+
+    def units(self, data: bytes, language: str, path: str) -> tuple[Unit, ...]:
+        """Return the units of a file."""
+        return _units(data, language, path)
+
+    def errors(self, data: bytes, language: str) -> list[Range]:
+        """Return the ranges of a file in which errors may have hidden units."""
+        return _errors(data, language)
+
+    def stripped(self, passage: Passage, language: str) -> Passage:
+        """Return a passage without documentation, comments and strings."""
+        return _stripped(passage, language)
+
+
+class ParserApart(Parser):
+    """Parses in a process of its own; Died is raised for a text that ends it.
+
+    Grammars are C code, and for some texts of a few kilobytes they take gigabytes in a single step, between two
+    questions whether to go on.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self.process = Apart(most_bytes)
+
+    def units(self, data: bytes, language: str, path: str) -> tuple[Unit, ...]:
+        """Return the units of a file."""
+        return self.process.run(_units, data, language, path)
+
+    def errors(self, data: bytes, language: str) -> list[Range]:
+        """Return the ranges of a file in which errors may have hidden units."""
+        return self.process.run(_errors, data, language)
+
+    def stripped(self, passage: Passage, language: str) -> Passage:
+        """Return a passage without documentation, comments and strings; only its name where that cannot be told."""
+        try:
+            return self.process.run(_stripped, passage, language)
+        except Died:
+            return replace(passage, documentation="", signature="", body="")
+
+
+def _units(data: bytes, language: str, path: str) -> tuple[Unit, ...]:
+    from server.index.extract import extract  # noqa: PLC0415
+
+    return extract(data, language, path)
+
+
+def _errors(data: bytes, language: str) -> list[Range]:
+    from server.index.extract import spoiled  # noqa: PLC0415
+
+    return spoiled(data, language)
+
+
+def _stripped(passage: Passage, language: str) -> Passage:
+    from server.index.strip import stripped  # noqa: PLC0415
+
+    return stripped(passage, language)
+
+
+HERE = Parser()
