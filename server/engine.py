@@ -40,7 +40,7 @@ _BACKSTOP = 300.0
 file systems report nothing of what others do)."""
 _HEED = 2.0
 """Seconds between two looks, while questions are asked, at the rules that no watch sees."""
-_APART = 60.0
+_APART = 300.0
 """Seconds for which the process that parses is kept for the next text."""
 _REST = 2.0
 """Seconds without a change after which the memory that changes took is given back to the system."""

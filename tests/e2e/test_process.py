@@ -13,6 +13,8 @@ from tests.e2e.conftest import Start
 from tests.e2e.raw import TIMEOUT, RawClient, frame, server_command
 
 HEAVY = ("torch", "ray", "tokenizers", "transformers")
+GRAMMARS = ("tree_sitter", "tree_sitter_python")
+"""In the process that parses only, which inherits the flags that say what is imported."""
 
 
 def use(client: RawClient, workspace: Path) -> None:
@@ -30,7 +32,7 @@ def test_no_heavy_library_is_mapped(client: RawClient, workspace: Path) -> None:
     use(client, workspace)
     maps = Path(f"/proc/{client.process.pid}/maps").read_text()
     assert "numpy" in maps  # the list says what is loaded
-    assert [name for name in HEAVY if f"/{name}/" in maps] == []
+    assert [name for name in (*HEAVY, *GRAMMARS) if f"/{name}/" in maps] == []
 
 
 def test_no_heavy_module_is_imported(start: Start, workspace: Path) -> None:
