@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from server.config import Settings
@@ -19,7 +20,47 @@ _log = logging.getLogger(__name__)
 _RETRY = 60.0
 """Seconds after which a generation that could not be made is tried again; until then the delta answers."""
 
+_WAY = 3.0
+"""Times what a slice of background work took of the interpreter that is then left to questions, if there are any."""
+_MOST_WAY = 0.1
+"""Seconds of that at most, so that a first index ends however much is asked."""
+
 Made = str | Folded | Exception
+
+
+class Courtesy:
+    """Has the engine's background work step back while somebody waits for an answer: both share one interpreter."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._questions = 0
+        self._cost = 0.0
+        """Seconds of the processor that the last slices took."""
+
+    @contextlib.contextmanager
+    def question(self) -> Iterator[None]:
+        """Answer something; for any thread."""
+        with self._guard:
+            self._questions += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._questions -= 1
+
+    @contextlib.contextmanager
+    def work(self) -> Iterator[None]:
+        """Do a slice of background work, in the engine's thread."""
+        begun = time.thread_time()
+        try:
+            yield
+        finally:
+            self._cost = time.thread_time() - begun
+
+    @property
+    def way(self) -> float:
+        """Return the seconds that the next slice should wait for something more urgent."""
+        return min(_MOST_WAY, _WAY * self._cost) if self._questions else 0.0
 
 
 class Background:

@@ -13,12 +13,12 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from server.background import Background, Made
+from server.background import Background, Courtesy, Made
 from server.config import Settings
 from server.folder import Folder
 from server.index.count import forget
 from server.index.ignore import IgnoreRules, is_rule_file
-from server.index.parser import ParserApart
+from server.index.parser import KEPT, ParserApart
 from server.index.store import NONSENSE, is_environment
 from server.index.watch import Watch
 from server.process import release_memory, resident_bytes
@@ -40,8 +40,6 @@ _BACKSTOP = 300.0
 file systems report nothing of what others do)."""
 _HEED = 2.0
 """Seconds between two looks, while questions are asked, at the rules that no watch sees."""
-_APART = 300.0
-"""Seconds for which the process that parses is kept for the next text."""
 _REST = 2.0
 """Seconds without a change after which the memory that changes took is given back to the system."""
 _STATUS_INTERVAL = 0.1
@@ -79,6 +77,7 @@ class Engine:
         self._token = CancelToken()
         self._idle = threading.Condition()
         self._open_posts = 0
+        self.courtesy = Courtesy()
         self._is_working = False
         self._folders: dict[str, Folder] = {}
         self._documents: dict[str, tuple[str | None, str]] = {}
@@ -217,7 +216,8 @@ class Engine:
         """Apply one posted change, or else do a slice of background work; publish when it is time."""
         waits = not self._work and not self._dirty
         try:
-            change: Callable[[], None] | None = self._posted.get(waits, self._patience())
+            way = self._patience() if waits else self.courtesy.way
+            change: Callable[[], None] | None = self._posted.get(way != 0.0, way)
         except queue.Empty:
             change = None
             if waits and not self._is_rested:
@@ -231,8 +231,9 @@ class Engine:
             if self._posted.empty():
                 self._guard(self._publish)  # a burst of changes is published once
         else:
-            for root in list(self._work):
-                self._guard(lambda root=root: self._slice(root))  # type: ignore[misc]
+            with self.courtesy.work():
+                for root in list(self._work):
+                    self._guard(lambda root=root: self._slice(root))  # type: ignore[misc]
             if not self._work or time.monotonic() - self._published_at > self._publish_cost / _PUBLISH_SHARE:
                 self._guard(self._publish)
         with self._idle:
@@ -250,7 +251,7 @@ class Engine:
             return _RETRY
         if not self._is_rested:
             return _REST
-        return _APART if self._parser.process.is_running else None
+        return KEPT if self._parser.process.is_running else None
 
     def _tend(self) -> None:
         """Look after what changes without being posted: other processes, and what failed."""
@@ -258,7 +259,7 @@ class Engine:
         if patience is None or now - self._tended_at < patience:
             return
         self._tended_at = now
-        self._parser.process.close(unless_used_for=_APART)
+        self._parser.process.close(unless_used_for=KEPT)
         for folder in list(self._folders.values()):
             if folder.is_follower or folder.is_degraded:
                 self._guard(lambda folder=folder: self._tend_folder(folder))  # type: ignore[misc]

@@ -21,6 +21,8 @@ Result = TypeVar("Result")
 
 _M_ARENA_MAX = -8
 """The number of this parameter in malloc.h."""
+_STEP_BACK = 10
+"""A tenth of a processor that somebody else wants, too."""
 _PR_SET_PDEATHSIG = 1
 """The number of this option in sys/prctl.h: the signal that comes with the end of the thread that started us."""
 SPAWN = multiprocessing.get_context("spawn")
@@ -113,7 +115,7 @@ def begin_worker(most_bytes: int = 0, steps_back: bool = True) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, hard))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the C code that meets the limit aborts
     if steps_back and hasattr(os, "nice"):
-        os.nice(5)
+        os.nice(_STEP_BACK)
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             # A thread alone would wait for the end of what holds the interpreter.

@@ -74,6 +74,8 @@ async def execute(ls: SextantServer, params: types.ExecuteCommandParams) -> Any:
     if asked is not None and getattr(asked, "work_done_token", 0) is None:
         asked = attrs.evolve(asked, work_done_token=params.work_done_token)
     result = await handler(asked)
+    if isinstance(result, protocol.Written):
+        result = result.result
     how = arguments[1] if len(arguments) > 1 else None
     if isinstance(how, Mapping) and how.get("show") is True and isinstance(result, protocol.SearchResult):
         ls.session.presenter.show(result, ls.client_capabilities)

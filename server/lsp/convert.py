@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 from lsprotocol import types
@@ -21,6 +22,8 @@ from server.lsp import protocol
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
 _WINDOWS = os.name == "nt"
+_FILES = 1_000
+"""Files whose names are remembered: each answer spells those of its hits, and the next key asks for much the same."""
 
 Read = Callable[[str, str], bytes | None]
 """(workspace folder, relative path) → the text that spans refer to."""
@@ -121,7 +124,7 @@ def _position(text: bytes, offset: int, row: int, column: int, encoding: str, sh
     first = len(_BOM) if text.startswith(_BOM) else 0
     line = text[max(start, 0) : offset]
     begins = start == first if row == 0 else text[max(start - 1, 0) : start] in (b"\n", b"\r")
-    if not begins or offset > len(text) or _LINE_END.search(line):
+    if not begins or offset > len(text) or b"\n" in line or b"\r" in line:
         offset = max(first, min(offset, len(text)))
         row, start = 0, first
         for end in _LINE_END.finditer(text):
@@ -129,7 +132,7 @@ def _position(text: bytes, offset: int, row: int, column: int, encoding: str, sh
                 break
             row, start = row + 1, end.end()
         line = text[start:offset].rstrip(b"\r")  # never between \r and \n
-    shown = units(_decode(line), encoding)
+    shown = len(line) if line.isascii() else units(_decode(line), encoding)
     return types.Position(row, shown + units("\ufeff", encoding) if row == 0 and first and shows_bom else shown)
 
 
@@ -162,6 +165,7 @@ def to_path(uri: str, windows: bool = _WINDOWS) -> str | None:
     return ntpath.normpath(path) if windows else posixpath.normpath(path)
 
 
+@lru_cache(_FILES)
 def to_uri(path: str, windows: bool = _WINDOWS) -> str:
     """Return the file URI of an absolute path."""
     if not windows:
@@ -199,6 +203,7 @@ def in_workspace(uri: str, roots: Sequence[Root]) -> str | None:
     return None if found is None else join(found[0].real, found[1])
 
 
+@lru_cache(_FILES)
 def join(folder: str, relative: str) -> str:
     """Return the absolute path of a path inside a folder."""
     return os.path.normpath(os.path.join(folder, relative)) if relative else folder  # noqa: PTH118  (for each hit)

@@ -29,7 +29,7 @@ def register(server: SextantServer) -> None:
 # pygls passes the server to the parameter that is called `ls`; it cannot see the annotation.
 
 
-async def search(ls: SextantServer, params: protocol.SearchParams) -> protocol.SearchResult:
+async def search(ls: SextantServer, params: protocol.SearchParams) -> protocol.Written:
     """Answer the code nearest in meaning to a query."""
     session = ls.session
     query = convert.query(params, session.roots)
@@ -40,7 +40,9 @@ async def search(ls: SextantServer, params: protocol.SearchParams) -> protocol.S
         kinds = (Kind(number) for segment in segments for number in set(segment.kinds.tolist()))
         paths = (path for segment in segments for path in segment.paths)
         if (found := complete.completions(params.query, languages, kinds, paths)) is not None:
-            return protocol.SearchResult([], False, engine.snapshot.generation, False, completions=found)
+            return protocol.write(
+                protocol.SearchResult([], False, engine.snapshot.generation, False, completions=found)
+            )
 
     def ask(snapshot: Snapshot, token: CancelToken, by_words: bool = False) -> SearchResult:
         try:
@@ -49,10 +51,10 @@ async def search(ls: SextantServer, params: protocol.SearchParams) -> protocol.S
             raise protocol.RequestFailed(str(error)) from error
 
     async with progress.of_request(session.notify, params.work_done_token, "Searching"):
-        return await session.answer(ask, partial(ask, by_words=True), params.partial_result_token)
+        return await session.answer(ask, protocol.write, partial(ask, by_words=True), params.partial_result_token)
 
 
-async def find_similar(ls: SextantServer, params: protocol.FindSimilarParams) -> protocol.SearchResult:
+async def find_similar(ls: SextantServer, params: protocol.FindSimilarParams) -> protocol.Written:
     """Answer the code nearest in meaning to a place or a text."""
     session = ls.session
     roots, encoding = session.roots, session.encoding
@@ -66,7 +68,7 @@ async def find_similar(ls: SextantServer, params: protocol.FindSimilarParams) ->
             raise protocol.RequestFailed(str(error)) from error
 
     async with progress.of_request(session.notify, params.work_done_token, "Searching"):
-        return await session.answer(ask, partial(ask, by_words=True), params.partial_result_token)
+        return await session.answer(ask, protocol.write, partial(ask, by_words=True), params.partial_result_token)
 
 
 async def index_status(ls: SextantServer, _: None) -> protocol.IndexStatus:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import types as pytypes
 from collections.abc import Mapping
 from enum import Enum
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import attrs
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
+from pygls.protocol import default_converter
 
 SEARCH = "sextant/search"
 FIND_SIMILAR = "sextant/findSimilar"
@@ -201,6 +203,18 @@ class IndexStatus:
     resident_bytes: int
 
 
+class Written(NamedTuple):
+    """A result with its JSON, written where it was found: the event loop has other things to do, and colder caches."""
+
+    result: SearchResult
+    json: str
+
+
+def write(result: SearchResult) -> Written:
+    """Write a result; may be called in any thread."""
+    return Written(result, json.dumps(_CONVERTER.unstructure(result), allow_nan=False))
+
+
 PARAMS: Mapping[str, type | None] = {
     SEARCH: SearchParams,
     FIND_SIMILAR: FindSimilarParams,
@@ -276,6 +290,7 @@ def well_formed(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
+_CONVERTER = default_converter()  # type: ignore[no-untyped-call]
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _T = TypeVar("_T")
 _NAMES: Mapping[object, str] = {str: "a string", bool: "true or false", int: "a whole number of at least 0"}

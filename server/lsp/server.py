@@ -203,7 +203,12 @@ class SextantProtocol(LanguageServerProtocol):
         if future.cancelled():
             self._refuse(msg_id, JsonRpcRequestCancelled("The request was cancelled."))
         elif (error := future.exception()) is None:
-            self._send_response(msg_id, result=future.result())
+            result = future.result()
+            if isinstance(result, protocol.Written):
+                head = f'{{"jsonrpc": "{self.VERSION}", "id": {json.dumps(msg_id)}, "result": '
+                self._write(f"{head}{result.json}}}")
+            else:
+                self._send_response(msg_id, result=result)
         elif isinstance(error, JsonRpcException):
             self._refuse(msg_id, error)
         else:
@@ -233,8 +238,6 @@ class SextantProtocol(LanguageServerProtocol):
     def _send_data(self, data: Any) -> None:
         # Repair 5: pygls logs and drops what it cannot write as JSON, and the client waits for ever. It also logs every
         # message, which is the user's text.
-        if self.writer is None:
-            return
         try:
             body = json.dumps(data, default=self._serialize_message, allow_nan=False)
         except Exception as error:  # any object may be in there
@@ -244,7 +247,11 @@ class SextantProtocol(LanguageServerProtocol):
             refusal = _internal(error)
             fields = {"code": refusal.code, "message": refusal.message}
             body = json.dumps({"jsonrpc": self.VERSION, "id": data.id, "error": fields})
-        self.writer.write(f"Content-Length: {len(body)}\r\n\r\n{body}".encode("ascii"))
+        self._write(body)
+
+    def _write(self, body: str) -> None:
+        if self.writer is not None:
+            self.writer.write(f"Content-Length: {len(body)}\r\n\r\n{body}".encode("ascii"))
 
     # Beginning and end.
 

@@ -169,9 +169,13 @@ class Session:
     # Questions.
 
     async def answer(
-        self, ask: Ask, ask_first: Ask | None = None, partial: protocol.Token | None = None
-    ) -> protocol.SearchResult:
-        """Ask the newest snapshot, off the loop, and return the wire form of what it says.
+        self,
+        ask: Ask,
+        finish: Callable[[protocol.SearchResult], T],
+        ask_first: Ask | None = None,
+        partial: protocol.Token | None = None,
+    ) -> T:
+        """Ask the newest snapshot, off the loop, and return what `finish` makes there of the wire form of its answer.
 
         Where that may take long, what `ask_first` finds at once is sent under the token `partial`.
         """
@@ -186,7 +190,7 @@ class Session:
             first = convert.search_result(replace(found, low_confidence=False), snapshot.text, view)
             loop.call_soon_threadsafe(self.notify, types.PROGRESS, types.ProgressParams(partial or "", first))
 
-        def work(token: CancelToken) -> protocol.SearchResult:
+        def work(token: CancelToken) -> T:
             waits = fresh and not engine.wait_idle(0)
             if ask_first and partial is not None:
                 snapshot = engine.snapshot
@@ -204,11 +208,12 @@ class Session:
             found = ask(snapshot, token)
             if any(root.real not in known for root in view.roots):
                 found = replace(found, is_incomplete=True, low_confidence=bool(found.hits) and found.low_confidence)
-            result = convert.search_result(found, snapshot.text, view)
+            answer = finish(convert.search_result(found, snapshot.text, view))
             self._took = time.monotonic() - begun
-            return result
+            return answer
 
-        return await self.tasks.run(work)
+        with engine.courtesy.question():
+            return await self.tasks.run(work)
 
     async def look(
         self, at: Callable[[Snapshot, CancelToken], T], when: Callable[[Snapshot], bool] = lambda _: True

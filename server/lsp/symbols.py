@@ -50,8 +50,7 @@ async def symbols(ls: SextantServer, params: types.WorkspaceSymbolParams) -> lis
     async with progress.of_request(session.notify, params.work_done_token, "Searching"):
         # The answer cannot say that it is incomplete: at the very beginning it waits for something to find.
         await session.look(lambda *_: None, lambda snapshot: bool(snapshot.layers) or not snapshot.is_incomplete)
-        found = await session.answer(ask)
-    return [_symbol(hit, known) for hit in found.hits]
+        return await session.answer(ask, lambda found: [_symbol(hit, known) for hit in found.hits])
 
 
 def _symbol(hit: protocol.Hit, known: frozenset[types.SymbolKind]) -> types.WorkspaceSymbol:
