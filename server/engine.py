@@ -18,7 +18,7 @@ from server.config import Settings
 from server.folder import Folder
 from server.index.count import forget
 from server.index.ignore import IgnoreRules, is_rule_file
-from server.index.parser import KEPT, ParserApart
+from server.index.parser import KEPT, Parser, ParserApart
 from server.index.store import NONSENSE, is_environment
 from server.index.watch import Watch
 from server.process import release_memory, resident_bytes
@@ -63,10 +63,10 @@ class Engine:
         on_change: Callable[[], None] = lambda: None,
         watches: bool = False,
         tries_again: bool = True,
+        parser: Parser | None = None,
     ) -> None:
-        """`watches`: follow changes on disk that nobody reports, until the engine closes.
-
-        `tries_again`: parse again what ended its parsers in an earlier run; it takes seconds a file.
+        """`watches`: follow changes on disk that nobody reports, until the engine closes. `tries_again`: parse again
+        what ended its parsers before, for seconds a file. `parser`: one in a process apart by default.
         """
         self._tries_again = tries_again
         self._settings = settings
@@ -88,7 +88,7 @@ class Engine:
         self._again: set[str] = set()
         """Folders whose scan is to be followed by another: something changed behind its back."""
         self._background = Background(self._post, self._compacted, builds_trees=watches)
-        self._parser = ParserApart(settings.worker_bytes)
+        self._parser = parser or ParserApart(settings.worker_bytes)
         self._spaces = Spaces(data_dir, encoder, self._folders, self.change_spaces, self._parser)
         self._dirty = True
         self._publish_cost = self._published_at = self._reported_at = self._tended_at = 0.0
@@ -205,7 +205,7 @@ class Engine:
             self._turn()
         for root in list(self._work):
             self._drop_work(root)
-        self._parser.process.close()
+        self._parser.close()
         for watch in (self._watches or {}).values():
             watch.close()
         for folder in self._folders.values():
@@ -251,7 +251,7 @@ class Engine:
             return _RETRY
         if not self._is_rested:
             return _REST
-        return KEPT if self._parser.process.is_running else None
+        return KEPT if self._parser.is_running else None
 
     def _tend(self) -> None:
         """Look after what changes without being posted: other processes, and what failed."""
@@ -259,7 +259,7 @@ class Engine:
         if patience is None or now - self._tended_at < patience:
             return
         self._tended_at = now
-        self._parser.process.close(unless_used_for=KEPT)
+        self._parser.close(unless_used_for=KEPT)
         for folder in list(self._folders.values()):
             if folder.is_follower or folder.is_degraded:
                 self._guard(lambda folder=folder: self._tend_folder(folder))  # type: ignore[misc]

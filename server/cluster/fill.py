@@ -126,7 +126,7 @@ def fill(
             tally.land(batch.keys)
     finally:
         batches.close()
-        parser.process.close()
+        parser.close()
     return Done(tally.files, tally.computed, tally.known, round(time.monotonic() - started, 3), compute.where)
 
 

@@ -70,7 +70,7 @@ def ingest_suspects(root: Path, files: Iterable[Found], settings: Settings) -> I
                     yield []
                 yield [future.result()]
         finally:
-            parser.process.close()
+            parser.close()
 
 
 def ingest_all(

@@ -22,6 +22,14 @@ KEPT = 300.0
 class Parser:
     """Parses where it is called: in processes that may die of a text, and for those who know their texts."""
 
+    @property
+    def is_running(self) -> bool:
+        """Tell whether a process is kept for more."""
+        return False
+
+    def close(self, unless_used_for: float | None = None) -> None:
+        """End the process for good; or for now, if it rested for so many seconds."""
+
     def units(self, data: bytes, language: str, path: str) -> tuple[Unit, ...]:
         """Return the units of a file."""
         return _units(data, language, path)
@@ -43,20 +51,29 @@ class ParserApart(Parser):
     """
 
     def __init__(self, most_bytes: int) -> None:
-        self.process = Apart(most_bytes)
+        self._process = Apart(most_bytes)
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether the process is kept for more."""
+        return self._process.is_running
+
+    def close(self, unless_used_for: float | None = None) -> None:
+        """End the process for good; or for now, if it rested for so many seconds."""
+        self._process.close(unless_used_for)
 
     def units(self, data: bytes, language: str, path: str) -> tuple[Unit, ...]:
         """Return the units of a file."""
-        return _unpacked(self.process.run(_packed_units, data, language, path))
+        return _unpacked(self._process.run(_packed_units, data, language, path))
 
     def errors(self, data: bytes, language: str) -> list[Range]:
         """Return the ranges of a file in which errors may have hidden units."""
-        return self.process.run(_errors, data, language)
+        return self._process.run(_errors, data, language)
 
     def stripped(self, passage: Passage, language: str) -> Passage:
         """Return a passage without documentation, comments and strings; only its name where that cannot be told."""
         try:
-            return self.process.run(_stripped, passage, language)
+            return self._process.run(_stripped, passage, language)
         except Died:
             return replace(passage, documentation="", signature="", body="")
 

@@ -9,6 +9,7 @@ from server.lsp.protocol import Completion
 from server.types import Kind
 
 _UNFINISHED = re.compile(r"(?P<head>(?:.*\s)?-?(?P<filter>lang|kind|path|in):)(?P<value>\S*)", re.DOTALL)
+_BEGUN = re.compile(r"(?P<head>(?:.*\s)?)(?P<word>-?\w{2,})", re.DOTALL)
 _FILTERS = {
     "lang:": "only one language, as in lang:python",
     "kind:": "only methods, classes, …, as in kind:method",
@@ -45,6 +46,16 @@ def completions(
     if value and (not fitting or value in known):
         return None
     return [Completion(each, f"{head}{each} ") for each in fitting]
+
+
+def filters(query: str) -> list[Completion] | None:
+    """Return the filters whose names begin like the last word of a query, which is a word all the same: it is asked."""
+    begun = _BEGUN.fullmatch(query)
+    if begun is None:
+        return None
+    # "in" is a word of many queries, and nobody has to complete it.
+    fitting = [label for label in _FILTERS if label.startswith(begun["word"].lower()) and label != "in:"]
+    return [Completion(each, f"{begun['head']}{each}", _FILTERS[each]) for each in fitting] or None
 
 
 def _folders(paths: Iterable[str]) -> list[str]:

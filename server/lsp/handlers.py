@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from lsprotocol import types
 
 from server.lsp import actions, complete, convert, duplicates, jobs, progress, protocol, symbols
@@ -40,9 +41,8 @@ async def search(ls: SextantServer, params: protocol.SearchParams) -> protocol.W
         kinds = (Kind(number) for segment in segments for number in set(segment.kinds.tolist()))
         paths = (path for segment in segments for path in segment.paths)
         if (found := complete.completions(params.query, languages, kinds, paths)) is not None:
-            return protocol.write(
-                protocol.SearchResult([], False, engine.snapshot.generation, False, completions=found)
-            )
+            nothing = protocol.SearchResult([], False, engine.snapshot.generation, False, completions=found)
+            return protocol.write(nothing)
 
     def ask(snapshot: Snapshot, token: CancelToken, by_words: bool = False) -> SearchResult:
         try:
@@ -50,8 +50,12 @@ async def search(ls: SextantServer, params: protocol.SearchParams) -> protocol.W
         except QuestionError as error:
             raise protocol.RequestFailed(str(error)) from error
 
+    def finish(found: protocol.SearchResult) -> protocol.Written:
+        return protocol.write(attrs.evolve(found, completions=begun) if begun else found)
+
+    begun = complete.filters(params.query) if params.complete else None
     async with progress.of_request(session.notify, params.work_done_token, "Searching"):
-        return await session.answer(ask, protocol.write, partial(ask, by_words=True), params.partial_result_token)
+        return await session.answer(ask, finish, partial(ask, by_words=True), params.partial_result_token)
 
 
 async def find_similar(ls: SextantServer, params: protocol.FindSimilarParams) -> protocol.Written:

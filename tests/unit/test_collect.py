@@ -13,6 +13,7 @@ from server.config import Settings
 from server.engine import Engine
 from server.folder import home_of
 from server.index.collect import collect, is_due, size_of
+from server.index.parser import HERE
 from server.index.vectors import today
 from server.model import encoder
 from server.types import CancelToken, Query
@@ -21,7 +22,7 @@ PLENTY = 10**12
 
 
 def opened(root: Path, data: Path) -> Engine:
-    engine = Engine(Settings(workers=1), encoder.load(), data)
+    engine = Engine(Settings(workers=1), encoder.load(), data, parser=HERE)
     engine.add_folder(str(root))
     engine.start()
     assert engine.wait_idle(30)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from server.index.question import parse
-from server.lsp.complete import completions
+from server.lsp.complete import completions, filters
 from server.types import Kind, Query, QuestionError
 
 LANGUAGES = {"python", "c", "cpp", "csharp"}
@@ -53,3 +53,11 @@ def test_what_is_offered_can_be_asked() -> None:
             parse(Query(completion.query + "retry"))
     with pytest.raises(QuestionError):
         parse(Query("kind:"))
+
+
+def test_the_beginning_of_a_filter_is_a_word_that_may_become_one() -> None:
+    assert [each.query for each in filters("retry pa") or []] == ["retry path:"]
+    assert [each.label for each in filters("-pa") or []] == ["-path:"]
+    assert [each.label for each in filters("LA") or []] == ["lang:"]
+    for query in ("retry", "p", "in:", "path:", "kinds", "", "la x", "sla"):
+        assert filters(query) is None, query

@@ -9,6 +9,7 @@ import pytest
 
 from server.config import Settings
 from server.engine import Engine
+from server.index.parser import HERE
 from server.model import encoder
 from server.types import CancelToken, Hit, Query
 
@@ -30,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def engine(root: Path, tmp_path: Path) -> Iterator[Engine]:
-    engine = Engine(Settings(workers=1), encoder.load(), tmp_path / "data")
+    engine = Engine(Settings(workers=1), encoder.load(), tmp_path / "data", parser=HERE)
     engine.add_folder(str(root))
     engine.start()
     engine.set_buffer(str(root / "a.py"), "python", PYTHON)

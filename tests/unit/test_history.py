@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from server.config import Settings
 from server.engine import Engine
 from server.index import layers as layers_module
+from server.index.parser import HERE
 from server.model import encoder
 from server.types import CancelToken, Encoder, Query, QuestionError, SearchResult, Similar
 
@@ -61,7 +62,7 @@ EDITS = CHANGES.filter(lambda change: not any(broken in change[1] for broken in 
 
 @contextmanager
 def engine_on(root: Path, data: Path, model: Encoder) -> Iterator[Engine]:
-    engine = Engine(Settings(workers=1), model, data)
+    engine = Engine(Settings(workers=1), model, data, parser=HERE)
     engine.start()
     engine.add_folder(str(root))
     try:
@@ -111,7 +112,7 @@ class History(RuleBasedStateMachine):
             engine.touch(map(str, paths))
 
     def start(self) -> Engine:
-        engine = Engine(Settings(workers=1), self.model, self.home / "data")
+        engine = Engine(Settings(workers=1), self.model, self.home / "data", parser=HERE)
         engine.start()
         engine.add_folder(str(self.root))
         for path, text in self.buffers.items():

@@ -20,6 +20,7 @@ from server.cluster.protocol import Done, Fill
 from server.config import Settings
 from server.engine import Engine
 from server.index.languages import LANGUAGES
+from server.index.parser import HERE
 from server.index.strip import stripped
 from server.model import encoder
 from server.model.encoder import Weights
@@ -62,7 +63,7 @@ def engine(root: Path, tmp_path: Path) -> Iterator[Engine]:
 
 
 def run(root: Path, data: Path, model: Path | None = None) -> Iterator[Engine]:
-    engine = Engine(Settings(workers=1), encoder.load(model), data)
+    engine = Engine(Settings(workers=1), encoder.load(model), data, parser=HERE)
     engine.add_folder(str(root))
     engine.start()
     assert engine.wait_idle(60)

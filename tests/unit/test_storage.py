@@ -23,6 +23,7 @@ from server.doctor import examine
 from server.engine import Engine
 from server.folder import home_of
 from server.index import exchange, generation, layers
+from server.index.parser import HERE
 from server.index.store import FORMAT_VERSION
 from server.index.vectors import VectorStore
 from server.model import encoder
@@ -47,7 +48,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def run(root: Path, data: Path, after: Callable[[Engine], None] = lambda _: None) -> list[SearchResult]:
-    engine = Engine(Settings(workers=1), encoder.load(), data)
+    engine = Engine(Settings(workers=1), encoder.load(), data, parser=HERE)
     engine.add_folder(str(root))
     engine.start()
     try:
@@ -202,7 +203,7 @@ def test_what_was_deleted_does_not_stay_in_the_generation(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layers, "COMPACT_MIN_UNITS", 1)
-    engine = Engine(Settings(workers=1), encoder.load(), tmp_path / "data")
+    engine = Engine(Settings(workers=1), encoder.load(), tmp_path / "data", parser=HERE)
     engine.add_folder(str(root))
     engine.start()
     try:
@@ -242,7 +243,7 @@ def test_annoy_answers_like_the_exact_scan(root: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr(generation, "ANNOY_MIN_ROWS", 1)
     data = tmp_path / "annoy"
     assert compacted(root, data) == expected
-    engine = Engine(Settings(workers=1), encoder.load(), data)
+    engine = Engine(Settings(workers=1), encoder.load(), data, parser=HERE)
     engine.add_folder(str(root))
     engine.start()
     assert engine.wait_idle(60)

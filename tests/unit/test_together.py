@@ -17,6 +17,7 @@ import pytest
 from server.config import Settings
 from server.engine import Engine
 from server.folder import home_of
+from server.index.parser import HERE
 from server.model import encoder
 from server.types import CancelToken, Query
 
@@ -38,7 +39,7 @@ def write(file: Path, name: str) -> None:
 
 @contextmanager
 def editor(root: Path, data: Path) -> Iterator[Engine]:
-    engine = Engine(Settings(workers=1), encoder.load(), data)
+    engine = Engine(Settings(workers=1), encoder.load(), data, parser=HERE)
     engine.add_folder(str(root))
     engine.start()
     try:
@@ -147,7 +148,7 @@ def test_the_other_goes_on_when_a_first_index_is_killed(root: Path, tmp_path: Pa
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == b"begun\n"
         wait_for((home_of(data, str(root)) / "index.db").exists)
-        engine = Engine(Settings(workers=1), encoder.load(), data)
+        engine = Engine(Settings(workers=1), encoder.load(), data, parser=HERE)
         engine.add_folder(str(root))
         engine.start()
         process.send_signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
@@ -166,7 +167,7 @@ def test_an_index_of_another_format_in_use_is_left_alone(root: Path, tmp_path: P
         with sqlite3.connect(home_of(data, str(root)) / "index.db") as db:
             db.execute("UPDATE meta SET value = 'other' WHERE key = 'format'")
         db.close()
-        second = Engine(Settings(workers=1), encoder.load(), data)
+        second = Engine(Settings(workers=1), encoder.load(), data, parser=HERE)
         second.add_folder(str(root))
         second.start()
         try:

@@ -110,14 +110,15 @@ export class Search {
     }
 
     private present(query: string, result: protocol.SearchResult): void {
-        const { completions } = result;
+        const filters = (result.completions ?? []).map((each) =>
+            entry("filter", each.label, { query: each.query, description: each.detail ?? "" }),
+        );
         const isSame = this.listed === query;
         this.listed = query;
         this.isIncomplete = result.isIncomplete;
-        if (completions) {
+        if (result.completions && result.hits.length === 0) {
             const asked = query.trim() ? [] : this.memory.get<string[]>(HISTORY, []);
             const history = asked.map((label) => entry("history", label, { query: label }));
-            const filters = completions.map((each) => entry("filter", each.label, { query: each.query, description: each.detail ?? "" }));
             this.fill([...under("asked before", history), ...under("filters", filters)]);
         } else {
             const hits = result.hits.map((hit) => ({
@@ -129,7 +130,7 @@ export class Search {
                 hit,
             }));
             const warning = notice(result);
-            this.fill(warning ? [entry("info", warning), ...hits] : hits, isSame);
+            this.fill([...(warning ? [entry("info", warning)] : []), ...hits, ...under("filters", filters)], isSame);
         }
     }
 
