@@ -39,7 +39,7 @@ export async function findServer(privateEnvironment: string): Promise<Found> {
         return { missing: `The setting sextant.server.path names ${chosen}, which is not a program.` };
     }
     const looked = vscode.workspace.isTrusted ? ENVIRONMENTS.join(", ") : "(not inside the workspace: it is not trusted)";
-    return { missing: `Sextant's server was not found. Looked at: setting sextant.server.path, ${looked}, PATH.` };
+    return { missing: `The server was not found. Looked at: setting sextant.server.path, ${looked}, PATH.` };
 }
 
 /** Tell whether there is a program. A relative path, as PATH may hold, might lead into the workspace: passed over. */

@@ -1,7 +1,6 @@
 // What the server is doing: one language status item, and all details on demand.
 import * as vscode from "vscode";
 
-import { messageOf } from "./present";
 import * as protocol from "./protocol";
 import type { Server } from "./server";
 
@@ -30,19 +29,12 @@ export class Status {
 
     /** Show what is indexed, what is not and why, with what can be done. */
     async details(): Promise<void> {
-        if (!(await this.server.ready())) {
-            return;
-        }
-        try {
-            const status = await this.server.request(protocol.INDEX_STATUS);
-            const memory = `${Math.round(status.residentBytes / 1e6)} MB of memory`;
-            const description = `model ${status.encoder.slice(0, 12)} · neighbours ${status.backend} · ${memory}`;
-            const rows = [...status.folders.map(row), { label: "$(info) Engine", description, command: "" }, ...ACTIONS];
-            const chosen = await vscode.window.showQuickPick(rows, { title: "Sextant: Index Status" });
-            await (chosen?.command && vscode.commands.executeCommand(chosen.command));
-        } catch (error) {
-            void vscode.window.showErrorMessage(`Sextant: ${messageOf(error)}`);
-        }
+        const status = await this.server.request(protocol.INDEX_STATUS);
+        const memory = `${Math.round(status.residentBytes / 1e6)} MB of memory`;
+        const description = `model ${status.encoder.slice(0, 12)} · neighbours ${status.backend} · ${memory}`;
+        const rows = [...status.folders.map(row), { label: "$(info) Engine", description, command: "" }, ...ACTIONS];
+        const chosen = await vscode.window.showQuickPick(rows, { title: "Sextant: Index Status" });
+        await (chosen?.command && vscode.commands.executeCommand(chosen.command));
     }
 
     private refresh(): void {
