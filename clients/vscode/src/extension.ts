@@ -42,6 +42,4 @@ export function activate(context: vscode.ExtensionContext): void {
     void started.restart();
 }
 
-export async function deactivate(): Promise<void> {
-    await server?.stop();
-}
+export const deactivate = (): Promise<void> | undefined => server?.stop();

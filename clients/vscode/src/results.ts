@@ -56,6 +56,7 @@ export class Results implements vscode.TreeDataProvider<Node> {
     /** Show an answer in place of the one before. */
     private async show(listing: Listing): Promise<void> {
         const { title, result } = (this.listing = listing);
+        const focus = this.files.length === 0; // an empty view could not take it before
         const files = new Map<string, Node>();
         for (const hit of result.hits) {
             const file = files.get(hit.location.uri) ?? fileNode(uriOf(hit));
@@ -71,9 +72,8 @@ export class Results implements vscode.TreeDataProvider<Node> {
         this.view.message = [`${title}: ${count}.`, ...(result.notices ?? [])].join(" ");
         this.changed.fire(undefined);
         await vscode.commands.executeCommand("setContext", "sextant.hasResults", true);
-        if (this.files[0]) {
-            await this.view.reveal(this.files[0], { focus: false, select: false });
-        }
+        const first = this.files[0]?.children[0];
+        await (first && this.view.reveal(first, { focus, select: false }));
     }
 
     /**

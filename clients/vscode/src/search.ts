@@ -70,6 +70,8 @@ export class Search {
         const query = this.pick.value;
         if (query.trim()) {
             this.remember();
+            this.stop();
+            await this.preview.back(); // it moves the focus, too
             this.pick.hide();
             const ask: Ask = (token) => this.server.request(protocol.SEARCH, withDefaults({ query }), token);
             await this.results.ask(ask, (result) => ({ title: query, result }));

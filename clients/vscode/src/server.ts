@@ -21,7 +21,11 @@ const PHASES = { Starting: "starting", StartFailed: "failed", Running: "running"
 /** What the user can do where the server does not run. */
 const HELP: { [phase in Phase]?: Record<string, string> } = {
     idle: { "Open Folder…": "workbench.action.files.openFolder" },
-    missing: { "Set Up Server…": "sextant.setUpServer", "Open Setting": "workbench.action.openSettings sextant.server.path" },
+    missing: {
+        "Set Up Server…": "sextant.setUpServer",
+        "Open Setting": "workbench.action.openSettings sextant.server.path",
+        "Show Log": "sextant.showLog",
+    },
     failed: { "Restart Server": "sextant.restartServer", "Show Log": "sextant.showLog" },
 };
 
@@ -39,10 +43,7 @@ export class Server {
     private queue: Promise<void> = Promise.resolve();
     private readonly environment: string;
 
-    constructor(
-        context: vscode.ExtensionContext,
-        private readonly log: vscode.LogOutputChannel,
-    ) {
+    constructor(context: vscode.ExtensionContext, private readonly log: vscode.LogOutputChannel) {
         this.environment = join(context.globalStorageUri.fsPath, "server");
         context.subscriptions.push(
             vscode.workspace.onDidGrantWorkspaceTrust(() => this.phase === "missing" && this.restart()),

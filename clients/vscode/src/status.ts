@@ -7,7 +7,6 @@ import type { Server } from "./server";
 const SEVERITIES = { ok: "Information", warning: "Warning", error: "Error" } as const;
 const ICONS = { opening: "sync", indexing: "sync", ready: "pass", degraded: "warning" };
 const ACTIONS = [
-    { label: "", kind: vscode.QuickPickItemKind.Separator, command: "" },
     { label: "$(search) Search Code by Meaning", command: "sextant.searchCode" },
     { label: "$(sync) Reindex…", command: "sextant.reindexWorkspace" },
     { label: "$(debug-restart) Restart Server", command: "sextant.restartServer" },
@@ -17,10 +16,7 @@ const ACTIONS = [
 export class Status {
     private readonly item = vscode.languages.createLanguageStatusItem("sextant.status", "*");
 
-    constructor(
-        private readonly server: Server,
-        context: vscode.ExtensionContext,
-    ) {
+    constructor(private readonly server: Server, context: vscode.ExtensionContext) {
         this.item.name = "Sextant";
         this.item.command = { command: "sextant.showIndexStatus", title: "Details" };
         context.subscriptions.push(this.item);

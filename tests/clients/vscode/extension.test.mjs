@@ -109,6 +109,8 @@ test("pinned results are grouped by file, explained, copied and stepped through"
     const tree = page.locator(`${RESULTS} .monaco-list-row`);
     await tree.filter({ hasText: "copymode" }).first().waitFor();
     assert.match(await page.locator(RESULTS).innerText(), /copy a file with its permissions: \d+ results\./);
+    await page.keyboard.press("ArrowDown");
+    await page.locator(`${RESULTS} .monaco-list:focus-within .monaco-list-row.focused`).waitFor();
     const hit = tree.filter({ hasText: "copymode" }).first();
     assert.equal(await hit.getAttribute("aria-level"), "2");
     await hit.locator(".monaco-tl-twistie").click();
@@ -274,7 +276,7 @@ test("a server that is not there is said to be missing, and set up", async () =>
     await failure.waitFor();
     await editor.shot("setup-failed");
 
-    await failure.getByText("Try Again").click();
+    await failure.getByText("Set Up Server…").click();
     await editor.input().fill(REPOSITORY);
     await page.keyboard.press("Enter");
     await editor.notification("installing, a minute or two").waitFor();
