@@ -60,7 +60,7 @@ def test_it_stays_small() -> None:
     """Lines of code; comments and what is generated do not count."""
     sources = [path for path in (EXTENSION / "src").glob("*.ts") if path.name != "protocol.ts"]
     lines = [line.strip() for path in sources for line in path.read_text("utf-8").splitlines()]
-    assert len([line for line in lines if line and not line.startswith(("//", "/*"))]) < 900
+    assert len([line for line in lines if line and not line.startswith(("//", "/*", "*"))]) < 900
 
 
 def test_an_untrusted_workspace_chooses_no_command_and_no_cluster() -> None:
