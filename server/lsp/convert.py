@@ -335,8 +335,20 @@ def search_result(found: ours.SearchResult, read: Read, view: View) -> protocol.
         generation=found.generation,
         low_confidence=found.low_confidence,
         origin=None if found.origin is None else hit(found.origin, text, view),
-        notices=list(found.notices) or None,
+        notices=_notices(found) or None,
     )
+
+
+def _notices(found: ours.SearchResult) -> list[str]:
+    """Return what a user must know about an answer."""
+    notices = list(found.notices)
+    if found.is_incomplete:
+        notices.append("Files are still being indexed: the list is incomplete.")
+    if found.low_confidence and found.hits:
+        notices.append("Nothing matches well, these are guesses: try a verb and a noun, or fewer filters.")
+    if not (found.hits or found.is_incomplete):
+        notices.append("Nothing found: try other words, or fewer filters.")
+    return notices
 
 
 def hit(found: ours.Hit, read: Read, view: View) -> protocol.Hit:

@@ -57,6 +57,8 @@ export function connect(command: string, log: vscode.LogOutputChannel): lsp.Lang
         },
     });
     const handler = client.createDefaultErrorHandler();
+    // No job outlives its server.
+    client.onDidChangeState(() => jobs.forEach((job) => job({ kind: "end" })));
     client.onNotification(protocol.JOB_FINISHED, (job) => {
         const show = job.ok ? vscode.window.showInformationMessage : vscode.window.showWarningMessage;
         void offer(show, `Sextant: ${job.message}`, job.ok ? {} : { "Show Log": "sextant.showLog" });

@@ -1,20 +1,18 @@
 // What the user orders beside a search: similar code, jobs.
 import * as vscode from "vscode";
 
-import { messageOf, placeOf, rangeOf, snippet } from "./present";
+import { placeOf, rangeOf, snippet, withDefaults } from "./present";
 import * as protocol from "./protocol";
-import type { Listing, Results } from "./results";
+import type { Ask, Results } from "./results";
 import type { Server } from "./server";
 
 /** Find code like the selection, or like the function around the cursor if `whole` or nothing is selected. */
 export async function findSimilar(server: Server, results: Results, whole: boolean): Promise<void> {
     const editor = vscode.window.activeTextEditor;
     if (!editor) {
-        void vscode.window.showInformationMessage("Sextant: put the cursor into some code first.");
+        throw new Error("Put the cursor into some code first.");
     }
-    if (!editor || !(await server.ready())) {
-        return;
-    }
+    server.check();
     const { document, selection } = editor;
     const range = whole ? new vscode.Range(selection.active, selection.active) : selection;
     const selected = range.isEmpty ? "" : snippet(document, range);
@@ -22,26 +20,20 @@ export async function findSimilar(server: Server, results: Results, whole: boole
         textDocument: { uri: document.uri.toString() },
         range: { start: range.start, end: range.end },
         languageId: document.languageId,
-        limit: vscode.workspace.getConfiguration("sextant").get("search.limit", 30),
-        explain: true,
     };
-    const ask: Listing["ask"] = (token) => server.request(protocol.FIND_SIMILAR, params, token);
-    await results.ask("finding similar code", ask, (result) => {
-        const { origin } = result;
-        if (selected || !origin) {
-            const name = `selection of line ${range.start.line + 1}`;
-            return { title: `Like the ${name}`, result, ask, example: { name, text: selected } };
-        }
-        const text = snippet(document, document.validateRange(rangeOf(origin.targetRange)));
-        return { title: `Like ${origin.name} (${placeOf(origin)})`, result, ask, example: { name: origin.name, text } };
+    const ask: Ask = (token) => server.request(protocol.FIND_SIMILAR, withDefaults(params), token);
+    await results.ask(ask, (result) => {
+        const origin = selected ? undefined : result.origin;
+        const name = origin?.name ?? `selection of line ${range.start.line + 1}`;
+        const title = origin ? `Like ${name} (${placeOf(origin)})` : `Like the ${name}`;
+        const text = origin ? snippet(document, document.validateRange(rangeOf(origin.targetRange))) : selected;
+        return { title, result, example: { name, text } };
     });
 }
 
 /** Ask where, then order a job. The server shows its progress and says how it ended. */
 export async function order(server: Server, kind: protocol.JobFinished["kind"]): Promise<void> {
-    if (!(await server.ready())) {
-        return;
-    }
+    server.check();
     const address = vscode.workspace.getConfiguration("sextant").get("clusterAddress", "").trim();
     const cluster = { label: "$(server-environment) Cluster", description: address, detail: "In your Ray cluster", on: address };
     const places = [
@@ -55,7 +47,6 @@ export async function order(server: Server, kind: protocol.JobFinished["kind"]):
     const folder = place && folders.length > 1 ? await vscode.window.showWorkspaceFolderPick() : folders[0];
     if (place && folder) {
         const type: typeof protocol.REINDEX = kind === "tune" ? protocol.TUNE : protocol.REINDEX;
-        const asked = server.request(type, { folder: folder.uri.toString(), on: place.on, scope: "all" });
-        await asked.catch((error: unknown) => vscode.window.showErrorMessage(`Sextant: ${messageOf(error)}`));
+        await server.request(type, { folder: folder.uri.toString(), on: place.on, scope: "all" });
     }
 }

@@ -15,12 +15,17 @@ export function inEnvironment(environment: string, name: string): string {
     return WINDOWS ? join(environment, "Scripts", `${name}.exe`) : join(environment, "bin", name);
 }
 
+/** Return a path as a user writes it with the home folder in it. */
+export function underHome(path: string): string {
+    return path.trim().replace(/^~(?=[/\\])/, homedir());
+}
+
 /** Look for the server. Nothing of an untrusted workspace is started. */
 export async function findServer(privateEnvironment: string): Promise<Found> {
     // VS Code itself withholds what an untrusted workspace says here (restrictedConfigurations).
-    const setting = vscode.workspace.getConfiguration("sextant").get("server.path", "").trim();
+    const setting = underHome(vscode.workspace.getConfiguration("sextant").get("server.path", ""));
     const folders = (vscode.workspace.workspaceFolders ?? []).map((folder) => folder.uri.fsPath);
-    const chosen = setting.replace(/^~(?=[/\\])/, homedir()).replaceAll("${workspaceFolder}", folders[0] ?? "");
+    const chosen = setting.replaceAll("${workspaceFolder}", folders[0] ?? "");
     const trusted = vscode.workspace.isTrusted ? folders : [];
     const environments = trusted.flatMap((folder) => ENVIRONMENTS.map((name) => join(folder, name)));
     const places: Record<string, string[]> = {
@@ -39,7 +44,7 @@ export async function findServer(privateEnvironment: string): Promise<Found> {
         return { missing: `The setting sextant.server.path names ${chosen}, which is not a program.` };
     }
     const looked = vscode.workspace.isTrusted ? ENVIRONMENTS.join(", ") : "(not inside the workspace: it is not trusted)";
-    return { missing: `Sextant's server was not found. Looked at: setting sextant.server.path, ${looked}, PATH.` };
+    return { missing: `The server was not found. Looked at: setting sextant.server.path, ${looked}, PATH.` };
 }
 
 /** Tell whether there is a program. A relative path, as PATH may hold, might lead into the workspace: passed over. */

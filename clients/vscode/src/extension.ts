@@ -10,13 +10,13 @@ import { Status } from "./status";
 
 let server: Server | undefined;
 
-export async function activate(context: vscode.ExtensionContext): Promise<void> {
+export function activate(context: vscode.ExtensionContext): void {
     const log = vscode.window.createOutputChannel("Sextant", { log: true });
     const started = (server = new Server(context, log));
     const results = new Results(context);
     const search = new Search(started, results, new Preview(), context.workspaceState);
     const status = new Status(started, context);
-    const commands = {
+    const commands: Record<string, (argument?: never) => unknown> = {
         searchCode: (asked?: { query?: string }) => search.show(asked?.query),
         pinResults: () => search.pin(),
         findSimilarToSelection: () => findSimilar(started, results, false),
@@ -34,12 +34,12 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
         compareResult: (node: Parameters<Results["diff"]>[0]) => results.diff(node),
     };
     for (const [name, run] of Object.entries(commands)) {
-        context.subscriptions.push(vscode.commands.registerCommand(`sextant.${name}`, run));
+        const guarded = (argument: never): Promise<unknown> =>
+            Promise.resolve(argument).then(run).catch((error: unknown) => started.tell(error));
+        context.subscriptions.push(vscode.commands.registerCommand(`sextant.${name}`, guarded));
     }
     context.subscriptions.push(log);
-    await started.restart();
+    void started.restart();
 }
 
-export async function deactivate(): Promise<void> {
-    await server?.stop();
-}
+export const deactivate = (): Promise<void> | undefined => server?.stop();

@@ -3,8 +3,7 @@ import { execFile } from "node:child_process";
 import { rm } from "node:fs/promises";
 import * as vscode from "vscode";
 
-import { inEnvironment } from "./discovery";
-import { offer } from "./present";
+import { inEnvironment, underHome } from "./discovery";
 
 const PYTHONS = ["python3", "python", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10", "py"];
 const IS_NEW_ENOUGH = "import sys; sys.exit(sys.version_info < (3, 10))";
@@ -25,7 +24,7 @@ const ADVICE: [RegExp, string][] = [
 
 type Run = (command: string, ...args: string[]) => Promise<{ ok: boolean; output: string }>;
 
-/** Ask what to install, install it into `environment` and tell whether that worked. */
+/** Ask what to install and install it into `environment`; false if the user does not want to. Throws what went wrong. */
 export async function install(environment: string, log: vscode.LogOutputChannel): Promise<boolean> {
     const value = vscode.workspace.getConfiguration("sextant").get("server.package", "");
     const title = "Sextant: Set Up Server";
@@ -34,35 +33,34 @@ export async function install(environment: string, log: vscode.LogOutputChannel)
         return false;
     }
     const options = { location: vscode.ProgressLocation.Notification, title: "Setting up Sextant's server", cancellable: true };
-    const failure = await vscode.window.withProgress(options, async (progress, token) => {
+    return vscode.window.withProgress(options, async (progress, token) => {
         const run = runner(token, log);
         progress.report({ message: "creating the environment…" });
         let python: string | undefined;
         for (const name of PYTHONS) {
             python ??= (await run(name, "-c", IS_NEW_ENOUGH)).ok ? name : undefined;
         }
+        const failed = (reason: string): false => {
+            if (!token.isCancellationRequested) {
+                throw new Error(`The server could not be set up. ${reason}`);
+            }
+            return false;
+        };
         if (!python) {
-            return "There is no Python 3.10 or newer on PATH. Install one from your system's packages or python.org.";
+            return failed("There is no Python 3.10 or newer on PATH: install one from your system's packages or python.org.");
         }
         let step = await run(python, "-m", "venv", "--clear", environment);
         if (step.ok) {
             progress.report({ message: "installing, a minute or two…" });
-            step = await run(inEnvironment(environment, "python"), ...PIP, source.trim());
+            step = await run(inEnvironment(environment, "python"), ...PIP, underHome(source));
         }
         if (step.ok) {
-            return undefined;
+            return true;
         }
         await rm(environment, { recursive: true, force: true });
         const advice = ADVICE.find(([symptom]) => symptom.test(step.output))?.[1];
-        return token.isCancellationRequested ? "" : (advice ?? step.output.trim().split("\n").at(-1));
+        return failed(advice ?? step.output.trim().split("\n").at(-1) ?? "");
     });
-    if (failure) {
-        void offer(vscode.window.showErrorMessage, `Sextant's server could not be set up. ${failure}`, {
-            "Try Again": "sextant.setUpServer",
-            "Show Log": "sextant.showLog",
-        });
-    }
-    return failure === undefined;
 }
 
 /** Return what runs a program, logs what it says and ends it when `token` is cancelled. */

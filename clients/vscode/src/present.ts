@@ -6,6 +6,11 @@ import type { Hit, SearchResult, Term } from "./protocol";
 const BLOCKS = 5;
 const NOTABLE = 0.15; // of the heaviest word's weight
 
+/** Add to a question what holds for all of them. */
+export function withDefaults<P extends object>(params: P): P & { limit: number; explain: boolean } {
+    return { ...params, limit: vscode.workspace.getConfiguration("sextant").get("search.limit", 30), explain: true };
+}
+
 export function uriOf(hit: Hit): vscode.Uri {
     return vscode.Uri.parse(hit.location.uri);
 }
@@ -34,13 +39,6 @@ export function placeOf(hit: Hit): string {
 /** Return the words that carried a hit, the heaviest first. */
 export function wordsOf({ why }: Hit): Term[] {
     return why?.terms.filter(({ weight }) => weight > NOTABLE * (why.terms[0]?.weight ?? 0)) ?? [];
-}
-
-/** Return what the user must know about an answer. */
-export function notice({ hits, isIncomplete, lowConfidence }: SearchResult): string {
-    const missing = isIncomplete ? "Files are still being indexed: the list is incomplete." : "";
-    const weak = lowConfidence ? "Nothing matches well: try a verb and a noun, or fewer filters." : "";
-    return [missing, hits.length || missing ? weak : "Nothing found: try other words, or fewer filters."].join(" ").trim();
 }
 
 export function markdown(title: string, hits: readonly Hit[]): string {

@@ -45,14 +45,13 @@ export class Preview {
         }
         const options = { selection: rangeOf(hit.location.range), preserveFocus: true, preview: true };
         const editor = await vscode.window.showTextDocument(document, options);
-        this.unmark();
+        this.mark([], []);
         this.shown = editor;
         const above = new vscode.Position(Math.max(0, hit.location.range.start.line - LINES_COVERED), 0);
         editor.revealRange(new vscode.Range(above, above), vscode.TextEditorRevealType.InCenter);
         if (turn === this.turn) {
             const words = wordsOf(hit).flatMap(({ range }) => (range ? [rangeOf(range)] : []));
-            editor.setDecorations(DEFINITION, [rangeOf(hit.targetRange)]);
-            editor.setDecorations(WORDS, words);
+            this.mark([rangeOf(hit.targetRange)], words);
         }
     }
 
@@ -81,12 +80,12 @@ export class Preview {
 
     private forget(): void {
         this.turn++;
-        this.unmark();
+        this.mark([], []);
         this.shown = this.place = undefined;
     }
 
-    private unmark(): void {
-        this.shown?.setDecorations(DEFINITION, []);
-        this.shown?.setDecorations(WORDS, []);
+    private mark(definition: vscode.Range[], words: vscode.Range[]): void {
+        this.shown?.setDecorations(DEFINITION, definition);
+        this.shown?.setDecorations(WORDS, words);
     }
 }

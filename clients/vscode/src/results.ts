@@ -2,14 +2,15 @@
 import { basename, posix } from "node:path";
 import * as vscode from "vscode";
 
-import { bar, iconOf, markdown, messageOf, notice, placeOf, rangeOf, snippet, uriOf, wordsOf } from "./present";
+import { bar, iconOf, markdown, placeOf, rangeOf, snippet, uriOf, wordsOf } from "./present";
 import type { Hit, SearchResult, Term, Why } from "./protocol";
 
-/** A question with its answer. */
+export type Ask = (token: vscode.CancellationToken) => Promise<SearchResult>;
+
+/** What was found, and what for. */
 export interface Listing {
     title: string;
     result: SearchResult;
-    ask: (token: vscode.CancellationToken) => Promise<SearchResult>;
     /** The code that hits are compared with, and what it is called. */
     example?: { text: string; name: string };
 }
@@ -17,16 +18,13 @@ export interface Listing {
 /** A row of the tree: a file, a hit in it, or why that matched. */
 class Node extends vscode.TreeItem {
     readonly children: Node[] = [];
+    readonly parent?: Node;
+    readonly hit?: Hit;
 
-    constructor(
-        label: string,
-        look: Partial<vscode.TreeItem>,
-        readonly parent?: Node,
-        readonly hit?: Hit,
-    ) {
+    constructor(label: string, look: Partial<Node>) {
         super(label);
         Object.assign(this, look);
-        parent?.children.push(this);
+        this.parent?.children.push(this);
     }
 }
 
@@ -41,7 +39,10 @@ export class Results implements vscode.TreeDataProvider<Node> {
     readonly getChildren = (node?: Node): Node[] => node?.children ?? this.files;
     readonly getParent = (node: Node): Node | undefined => node.parent;
     private readonly view = vscode.window.createTreeView<Node>(VIEW, { treeDataProvider: this, showCollapseAll: true });
+    private asking = new vscode.CancellationTokenSource();
     private listing: Listing | undefined;
+    /** Ask the same once more. */
+    again: () => Promise<void> = () => Promise.resolve();
     private files: Node[] = [];
     /** What stands on both sides of a comparison. */
     private readonly snippets = new Map<string, string>();
@@ -52,9 +53,10 @@ export class Results implements vscode.TreeDataProvider<Node> {
         context.subscriptions.push(this.view, provider);
     }
 
-    /** Show an answer in place of the one before, and move there. */
-    async show(listing: Listing): Promise<void> {
+    /** Show an answer in place of the one before. */
+    private async show(listing: Listing): Promise<void> {
         const { title, result } = (this.listing = listing);
+        const focus = this.files.length === 0; // an empty view could not take it before
         const files = new Map<string, Node>();
         for (const hit of result.hits) {
             const file = files.get(hit.location.uri) ?? fileNode(uriOf(hit));
@@ -67,28 +69,30 @@ export class Results implements vscode.TreeDataProvider<Node> {
         this.files = [...files.values()];
         this.snippets.clear();
         const count = result.hits.length === 1 ? "1 result" : `${result.hits.length || "no"} results`;
-        this.view.message = `${title}: ${count}. ${notice(result)}`.trim();
+        this.view.message = [`${title}: ${count}.`, ...(result.notices ?? [])].join(" ");
         this.changed.fire(undefined);
         await vscode.commands.executeCommand("setContext", "sextant.hasResults", true);
+        const first = this.files[0]?.children[0];
+        await (first && this.view.reveal(first, { focus, select: false }));
+    }
+
+    /**
+     * Move to the view, ask, and show the answer there; what was asked before is cancelled. The focus moves now: by the
+     * time of the answer the user may be typing elsewhere.
+     */
+    async ask(ask: Ask, listing: (result: SearchResult) => Listing): Promise<void> {
+        this.again = () => this.ask(ask, listing);
+        this.asking.cancel();
+        const { token } = (this.asking = new vscode.CancellationTokenSource());
         await vscode.commands.executeCommand(`${VIEW}.focus`);
-        if (this.files[0]?.children[0]) {
-            await this.view.reveal(this.files[0].children[0], { focus: true, select: false });
-        }
-    }
-
-    /** Ask the same once more. */
-    async again(): Promise<void> {
-        const { listing } = this;
-        await (listing && this.ask(listing.title, listing.ask, (result) => ({ ...listing, result })));
-    }
-
-    /** Ask, and show the answer or say why there is none. */
-    async ask(title: string, ask: Listing["ask"], listing: (result: SearchResult) => Listing): Promise<void> {
-        const options = { location: vscode.ProgressLocation.Window, title: `Sextant: ${title}`, cancellable: true };
         try {
-            await this.show(listing(await vscode.window.withProgress(options, (_, token) => ask(token))));
+            const answer = vscode.window.withProgress({ location: { viewId: VIEW } }, () => ask(token));
+            await this.show(listing(await answer));
         } catch (error) {
-            void vscode.window.showWarningMessage(`Sextant: ${messageOf(error)}`);
+            if (!token.isCancellationRequested) {
+                await vscode.commands.executeCommand("workbench.action.focusActiveEditorGroup");
+                throw error;
+            }
         }
     }
 
@@ -138,13 +142,15 @@ function fileNode(uri: vscode.Uri): Node {
     return new Node(base, { resourceUri: uri, iconPath, description: dir, collapsibleState: Expanded });
 }
 
-function hitNode(hit: Hit, file: Node, { result, example }: Listing): Node {
+function hitNode(hit: Hit, parent: Node, { result, example }: Listing): Node {
     const icon = iconOf(hit);
     const color = new vscode.ThemeColor(`symbolIcon.${icon.slice("symbol-".length)}Foreground`);
     const score = `score ${hit.score.toFixed(2)}`;
     const signature = new vscode.MarkdownString().appendCodeblock(hit.signature ?? hit.name, hit.languageId);
     const options = { selection: rangeOf(hit.location.range), preserveFocus: true, preview: true };
     const look = {
+        parent,
+        hit,
         description: [bar(hit, result), hit.containerName, hit.detail ?? hit.signature].filter(Boolean).join("  "),
         iconPath: new vscode.ThemeIcon(icon, color),
         tooltip: signature.appendText(`${hit.detail ?? ""}\n\n${placeOf(hit)} · ${score}`),
@@ -153,12 +159,12 @@ function hitNode(hit: Hit, file: Node, { result, example }: Listing): Node {
         contextValue: example ? "similar" : "hit",
         command: { command: "vscode.open", title: "Open", arguments: [uriOf(hit), options] },
     };
-    return new Node(hit.name, look, file, hit);
+    return new Node(hit.name, look);
 }
 
-function whyNode({ dense, lexical }: Why, words: Term[], hit: Node): Node {
+function whyNode({ dense, lexical }: Why, words: Term[], parent: Node): Node {
     const shares = `meaning ${dense.toFixed(2)} · words ${lexical.toFixed(2)}`;
     const tooltip = "Why it matched: nearness in meaning, the share of words, and the words that carried it";
-    const look = { iconPath: new vscode.ThemeIcon("question"), tooltip };
-    return new Node([shares, ...words.map((each) => each.term)].join(" · "), look, hit);
+    const look = { parent, tooltip, iconPath: new vscode.ThemeIcon("question") };
+    return new Node([shares, ...words.map((each) => each.term)].join(" · "), look);
 }

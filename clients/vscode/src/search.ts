@@ -2,18 +2,17 @@
 import * as vscode from "vscode";
 
 import type { Preview } from "./preview";
-import { bar, iconOf, messageOf, notice, placeOf } from "./present";
+import { bar, iconOf, messageOf, placeOf, withDefaults } from "./present";
 import * as protocol from "./protocol";
-import type { Listing, Results } from "./results";
+import type { Ask, Results } from "./results";
 import type { Server } from "./server";
 
 const DEBOUNCE = 80; // ms after the last key; a search takes less than that
 const PREVIEW_DELAY = 120; // ms that an item stays active before its file is opened
 const HISTORY = "sextant.history";
 const HISTORY_LENGTH = 30;
-const TITLE = "Sextant: Search Code by Meaning";
-const ASIDE = { iconPath: icon("split-horizontal"), tooltip: "Open to the Side" };
-const PIN = { iconPath: icon("pin"), tooltip: "Keep These Results in the Side Bar (Alt+Enter)" };
+const ASIDE = { iconPath: new vscode.ThemeIcon("split-horizontal"), tooltip: "Open to the Side" };
+const PIN = { iconPath: new vscode.ThemeIcon("pin"), tooltip: "Keep These Results in the Side Bar (Alt+Enter)" };
 
 interface Item extends vscode.QuickPickItem {
     hit?: protocol.Hit;
@@ -40,13 +39,13 @@ export class Search {
         const { pick } = this;
         // The order is the server's. The published types lack the property.
         (pick as { sortByLabel?: boolean }).sortByLabel = false;
-        pick.title = TITLE;
+        pick.title = "Sextant: Search Code by Meaning";
         pick.placeholder = "What does the code do? Words, code or a name; lang: kind: path: filter";
         pick.buttons = [PIN];
         pick.onDidChangeValue((value) => this.typed(value));
         pick.onDidChangeActive(([item]) => this.look(item?.hit));
         pick.onDidAccept(() => void this.accept(pick.activeItems[0]));
-        pick.onDidTriggerButton(() => this.pin());
+        pick.onDidTriggerButton(() => vscode.commands.executeCommand("sextant.pinResults"));
         pick.onDidTriggerItemButton(({ item }) => void this.accept(item, { viewColumn: vscode.ViewColumn.Beside }));
         pick.onDidHide(() => this.close());
         // What was asked while files or the server were missing is asked again once they are there.
@@ -57,10 +56,8 @@ export class Search {
         });
     }
 
-    async show(query = ""): Promise<void> {
-        if (!(await this.server.ready())) {
-            return;
-        }
+    show(query = ""): void {
+        this.server.check();
         this.preview.remember();
         this.pick.value = query;
         this.typed(query);
@@ -69,25 +66,21 @@ export class Search {
     }
 
     /** Move the list into the results view. It is asked for again: what is shown may be what was found at once. */
-    pin(): void {
+    async pin(): Promise<void> {
         const query = this.pick.value;
         if (query.trim()) {
             this.remember();
+            this.stop();
+            await this.preview.back(); // it moves the focus, too
             this.pick.hide();
-            const params = { ...this.paramsOf(query), complete: false };
-            const ask: Listing["ask"] = (token) => this.server.request(protocol.SEARCH, params, token);
-            void this.results.ask("searching", ask, (result) => ({ title: query, result, ask }));
+            const ask: Ask = (token) => this.server.request(protocol.SEARCH, withDefaults({ query }), token);
+            await this.results.ask(ask, (result) => ({ title: query, result }));
         }
     }
 
     private typed(value: string): void {
         this.stop();
         this.typing = setTimeout(() => void this.search(value), value ? DEBOUNCE : 0);
-    }
-
-    private paramsOf(query: string): protocol.SearchParams {
-        const limit = vscode.workspace.getConfiguration("sextant").get("search.limit", 30);
-        return { query, limit, explain: true, complete: true };
     }
 
     private async search(query: string): Promise<void> {
@@ -105,7 +98,8 @@ export class Search {
             }
         };
         this.pick.busy = true;
-        await this.server.request(protocol.SEARCH, this.paramsOf(query), token, take).then(take, failed);
+        const params = withDefaults({ query, complete: true });
+        await this.server.request(protocol.SEARCH, params, token, take).then(take, failed);
         this.pick.busy = token.isCancellationRequested;
     }
 
@@ -129,19 +123,18 @@ export class Search {
                 alwaysShow: true,
                 hit,
             }));
-            const warning = notice(result);
-            this.fill([...(warning ? [entry("info", warning)] : []), ...hits, ...under("filters", filters)], isSame);
+            const notices = result.notices?.map((notice) => entry("info", notice)) ?? [];
+            this.fill([...notices, ...hits, ...under("filters", filters)], isSame);
         }
     }
 
     private fill(items: readonly Item[], isSameQuestion = false): void {
-        const isHit = (item: Item): boolean => item.hit !== undefined;
         // A better list of the same question does not move the user away from a hit.
         const [active] = this.pick.activeItems;
-        const isChosen = isSameQuestion && active !== this.pick.items.find(isHit);
+        const isChosen = isSameQuestion && active !== this.pick.items.find(({ hit }) => hit);
         this.pick.items = items;
-        const same = items.find((item) => isChosen && isHit(item) && item.description === active?.description);
-        const first = same ?? items.find(isHit);
+        const hits = items.filter(({ hit }) => hit);
+        const first = hits.find(({ description }) => isChosen && description === active?.description) ?? hits[0];
         if (first) {
             this.pick.activeItems = [first];
         }
@@ -191,12 +184,8 @@ export class Search {
     }
 }
 
-function icon(name: string): vscode.ThemeIcon {
-    return new vscode.ThemeIcon(name);
-}
-
 function entry(name: string, label: string, more: Partial<Item> = {}): Item {
-    return { label, iconPath: icon(name), alwaysShow: true, ...more };
+    return { label, iconPath: new vscode.ThemeIcon(name), alwaysShow: true, ...more };
 }
 
 function under(label: string, items: Item[]): Item[] {

@@ -1,16 +1,17 @@
 // The language server as the rest of the extension sees it: started, restarted, asked.
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import * as vscode from "vscode";
 import * as lsp from "vscode-languageclient/node";
 
 import { connect } from "./client";
 import { findServer } from "./discovery";
 import { install } from "./install";
-import { offer } from "./present";
+import { messageOf, offer } from "./present";
 import * as protocol from "./protocol";
 
 const RESPITE = 300; // ms
-const NEVER = new vscode.CancellationTokenSource().token;
+const PATIENCE = 5000; // ms, with a server that hangs while it starts
 
 /** `idle`: there is no folder to search. `missing`: no command was found. `failed`: it does not run. */
 export type Phase = "idle" | "missing" | "starting" | "running" | "failed";
@@ -20,17 +21,18 @@ const PHASES = { Starting: "starting", StartFailed: "failed", Running: "running"
 /** What the user can do where the server does not run. */
 const HELP: { [phase in Phase]?: Record<string, string> } = {
     idle: { "Open Folder…": "workbench.action.files.openFolder" },
-    missing: { "Set Up Server…": "sextant.setUpServer", "Open Setting": "workbench.action.openSettings sextant.server.path" },
+    missing: {
+        "Set Up Server…": "sextant.setUpServer",
+        "Open Setting": "workbench.action.openSettings sextant.server.path",
+        "Show Log": "sextant.showLog",
+    },
     failed: { "Restart Server": "sextant.restartServer", "Show Log": "sextant.showLog" },
 };
 
-/** What a server that is Sextant's says of itself. */
-interface Offered {
-    sextant?: { methods: string[] };
-}
+type Offered = { sextant?: { methods: string[] } } | undefined;
 
 export class Server {
-    phase: Phase = "idle";
+    phase: Phase = "starting";
     /** Why it does not run. */
     reason = "";
     /** What the server said of itself last. */
@@ -41,10 +43,7 @@ export class Server {
     private queue: Promise<void> = Promise.resolve();
     private readonly environment: string;
 
-    constructor(
-        context: vscode.ExtensionContext,
-        private readonly log: vscode.LogOutputChannel,
-    ) {
+    constructor(context: vscode.ExtensionContext, private readonly log: vscode.LogOutputChannel) {
         this.environment = join(context.globalStorageUri.fsPath, "server");
         context.subscriptions.push(
             vscode.workspace.onDidGrantWorkspaceTrust(() => this.phase === "missing" && this.restart()),
@@ -55,26 +54,24 @@ export class Server {
         );
     }
 
-    offers(type: { method: string }): boolean {
-        const offered = this.client?.initializeResult?.capabilities.experimental as Offered | undefined;
-        return this.phase === "running" && offered?.sextant?.methods.includes(type.method) === true;
-    }
-
     /** Stop the server if it runs, look for it again and start it. */
     restart(): Promise<void> {
         this.queue = this.queue.then(() => this.stop()).then(() => this.start());
         return this.queue;
     }
 
-    /** Wait until the server runs; where it cannot, say so with what to do next, and return false. */
-    async ready(): Promise<boolean> {
-        await this.queue;
-        const { phase, reason } = this;
-        if (phase !== "running") {
-            const show = phase === "idle" ? vscode.window.showInformationMessage : vscode.window.showErrorMessage;
-            await offer(show, reason || "Sextant's server is being started again.", HELP[phase] ?? {});
+    /** Throw an Error with a sentence for the user if asking is of no use. A server that is starting can be asked. */
+    check(): void {
+        if (this.phase in HELP) {
+            throw new Error(this.reason);
         }
-        return this.phase === "running";
+    }
+
+    /** Tell the user what went wrong, and what can be done about it. */
+    async tell(error: unknown): Promise<void> {
+        const isDown = this.phase === "missing" || this.phase === "failed";
+        const show = isDown ? vscode.window.showErrorMessage : vscode.window.showWarningMessage;
+        await offer(show, `Sextant: ${messageOf(error)}`, HELP[this.phase] ?? {});
     }
 
     /** Create the private environment and start the server from it. */
@@ -84,15 +81,21 @@ export class Server {
         }
     }
 
-    /** Send a request; `onPartial` is given what is found at once. Throws an Error with a sentence for the user. */
+    /**
+     * Send a request as soon as the server runs; `onPartial` is given what is found at once. Throws an Error with a
+     * sentence for the user.
+     */
     async request<P extends object | undefined, R>(
         type: { method: string } & (lsp.RequestType<P, R, void> | lsp.RequestType0<R, void>),
         params?: P,
-        token = NEVER,
+        token = new vscode.CancellationTokenSource().token,
         onPartial?: (partial: R) => void,
     ): Promise<R> {
-        if (!this.client || this.phase !== "running") {
-            throw new Error("Sextant's server is not running.");
+        await this.queue;
+        await this.started();
+        this.check();
+        if (!this.client) {
+            throw new Error("The server is being restarted: ask once more.");
         }
         const id = crypto.randomUUID();
         const listening = onPartial && this.client.onProgress(new lsp.ProgressType<R>(), id, onPartial);
@@ -101,13 +104,14 @@ export class Server {
             return await this.client.sendRequest<R>(type.method, asked, token);
         } catch (error) {
             const isGone = error instanceof lsp.ResponseError && error.code === lsp.ErrorCodes.PendingResponseRejected;
-            throw isGone ? new Error("Sextant's server ended while it was asked. It is started again.") : error;
+            throw isGone ? new Error("The server ended while it was asked. It is started again: ask once more.") : error;
         } finally {
             listening?.dispose();
         }
     }
 
     async stop(): Promise<void> {
+        await Promise.race([this.started(), setTimeout(PATIENCE)]); // a client that is starting cannot be stopped
         const client = this.client;
         this.client = undefined;
         await client?.dispose().catch((error: unknown) => this.log.warn(`the server did not stop: ${String(error)}`));
@@ -115,7 +119,7 @@ export class Server {
 
     private async start(): Promise<void> {
         if (!vscode.workspace.workspaceFolders?.length) {
-            return this.become("idle", "Sextant searches folders. Open one first.");
+            return this.become("idle", "Open a folder first: that is what is searched.");
         }
         const found = await findServer(this.environment);
         if ("missing" in found) {
@@ -135,7 +139,7 @@ export class Server {
             }
             const phase = PHASES[lsp.State[newState] as keyof typeof PHASES];
             this.become(phase, phase === "failed" ? `${command} ended. Its log says why.` : "");
-            if (phase === "running" && !this.offers(protocol.SEARCH)) {
+            if (phase === "running" && !this.methods().includes(protocol.SEARCH.method)) {
                 this.become("failed", `${command} is a language server, but not Sextant's.`);
             }
         });
@@ -148,12 +152,24 @@ export class Server {
     private become(phase: Phase, reason = ""): void {
         Object.assign(this, { phase, reason, health: undefined });
         void vscode.commands.executeCommand("setContext", "sextant.phase", phase);
-        void vscode.commands.executeCommand("setContext", "sextant.canReindex", this.offers(protocol.REINDEX));
-        void vscode.commands.executeCommand("setContext", "sextant.canTune", this.offers(protocol.TUNE));
+        void vscode.commands.executeCommand("setContext", "sextant.methods", this.methods());
         this.changed.fire();
         if (phase === "missing" || phase === "failed") {
             // Not if the client library starts it again at once.
-            setTimeout(() => this.reason === reason && void this.ready(), RESPITE);
+            void setTimeout(RESPITE).then(() => (this.reason === reason ? this.tell(reason) : undefined));
         }
+    }
+
+    /** Wait for a start that is under way, also for those that the client library makes after a crash. */
+    private async started(): Promise<void> {
+        if (this.phase === "starting") {
+            await this.client?.start().catch(() => undefined);
+        }
+    }
+
+    /** Return what the server can be asked beyond the standard. */
+    private methods(): string[] {
+        const offered = this.client?.initializeResult?.capabilities.experimental as Offered;
+        return offered?.sextant?.methods ?? [];
     }
 }

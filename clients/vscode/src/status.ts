@@ -1,14 +1,12 @@
 // What the server is doing: one language status item, and all details on demand.
 import * as vscode from "vscode";
 
-import { messageOf } from "./present";
 import * as protocol from "./protocol";
 import type { Server } from "./server";
 
 const SEVERITIES = { ok: "Information", warning: "Warning", error: "Error" } as const;
 const ICONS = { opening: "sync", indexing: "sync", ready: "pass", degraded: "warning" };
 const ACTIONS = [
-    { label: "", kind: vscode.QuickPickItemKind.Separator, command: "" },
     { label: "$(search) Search Code by Meaning", command: "sextant.searchCode" },
     { label: "$(sync) Reindex…", command: "sextant.reindexWorkspace" },
     { label: "$(debug-restart) Restart Server", command: "sextant.restartServer" },
@@ -18,10 +16,7 @@ const ACTIONS = [
 export class Status {
     private readonly item = vscode.languages.createLanguageStatusItem("sextant.status", "*");
 
-    constructor(
-        private readonly server: Server,
-        context: vscode.ExtensionContext,
-    ) {
+    constructor(private readonly server: Server, context: vscode.ExtensionContext) {
         this.item.name = "Sextant";
         this.item.command = { command: "sextant.showIndexStatus", title: "Details" };
         context.subscriptions.push(this.item);
@@ -30,19 +25,12 @@ export class Status {
 
     /** Show what is indexed, what is not and why, with what can be done. */
     async details(): Promise<void> {
-        if (!(await this.server.ready())) {
-            return;
-        }
-        try {
-            const status = await this.server.request(protocol.INDEX_STATUS);
-            const memory = `${Math.round(status.residentBytes / 1e6)} MB of memory`;
-            const description = `model ${status.encoder.slice(0, 12)} · neighbours ${status.backend} · ${memory}`;
-            const rows = [...status.folders.map(row), { label: "$(info) Engine", description, command: "" }, ...ACTIONS];
-            const chosen = await vscode.window.showQuickPick(rows, { title: "Sextant: Index Status" });
-            await (chosen?.command && vscode.commands.executeCommand(chosen.command));
-        } catch (error) {
-            void vscode.window.showErrorMessage(`Sextant: ${messageOf(error)}`);
-        }
+        const status = await this.server.request(protocol.INDEX_STATUS);
+        const memory = `${Math.round(status.residentBytes / 1e6)} MB of memory`;
+        const description = `model ${status.encoder.slice(0, 12)} · neighbours ${status.backend} · ${memory}`;
+        const rows = [...status.folders.map(row), { label: "$(info) Engine", description, command: "" }, ...ACTIONS];
+        const chosen = await vscode.window.showQuickPick(rows, { title: "Sextant: Index Status" });
+        await (chosen?.command && vscode.commands.executeCommand(chosen.command));
     }
 
     private refresh(): void {

