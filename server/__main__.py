@@ -32,11 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from server.process import share_one_arena  # noqa: PLC0415
 
         share_one_arena()
-        gc.disable()  # what imports make stays, so that to look for garbage among it is lost time, now and later
         from server.lsp.server import serve  # noqa: PLC0415
 
-        gc.freeze()
-        gc.enable()
+        gc.freeze()  # what imports made stays: to look for garbage among it takes longer than a keystroke may
         return serve(streams, arguments.tcp, arguments.log)
     from server import commands  # noqa: PLC0415
 
