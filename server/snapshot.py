@@ -14,6 +14,7 @@ import numpy as np
 from server.index import diversity, features, flags, hints, names, rank, reasons, search
 from server.index import question as questions
 from server.index.apart import Died
+from server.index.comments import plain
 from server.index.diversity import Scored
 from server.index.languages import LANGUAGES
 from server.index.layers import Layer
@@ -271,7 +272,7 @@ class Snapshot:
             name=name,
             container=container,
             signature=signature,
-            detail=detail,
+            detail=plain(detail),
             name_span=name_span,
             span=span,
             score=round(scored.score, 6),

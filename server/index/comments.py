@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import re
 from collections.abc import Iterable
@@ -20,6 +21,15 @@ _DIRECTIVE = re.compile(
     re.M,
 )
 _XML_TAG = re.compile(r"</?(?:summary|remarks|para|returns|c|code|param|typeparam)\b[^>\n]*>")
+_TAG = re.compile(
+    r"</?(?:a|b|i|p|em|strong|tt|br|pre|ul|ol|li|sup|sub|span|see|seealso|kbd|var|h[1-6])(?:\s[^<>=]*=[^<>]*)?\s*/?>",
+    re.I,
+)
+"""Tags of prose; `<T>` and `List<String>` are none."""
+_INLINE = re.compile(r"\{@(?P<tag>\w+)\s*(?P<said>[^{}]*)\}")
+"""Javadoc and TSDoc: `{@code x}`, `{@link place}`, `{@link place its name}`."""
+_ROLE = re.compile(r":[a-z:]+:`~?([^`<>]+)(?:\s<[^`<>]+>)?`")
+"""Of reStructuredText."""
 _STRING = re.compile(r"\A~?[A-Za-z]{0,2}(\"\"\"|'''|\"|')(.*?)(?:\1)?\Z", re.S)
 _LICENCE = re.compile(r"copyright|licen[sc]e|spdx-", re.I)
 
@@ -33,6 +43,23 @@ def docstring_text(literal: str) -> str:
     """Return what a docstring says, from its literal in the source."""
     found = _STRING.match(literal.strip())
     return _folded((found[2] if found else literal).removeprefix("\\\n"))
+
+
+def plain(said: str) -> str:
+    """Return a sentence of documentation as it is meant to be read: without tags, entities and links."""
+    if "{@" in said:
+        said = _INLINE.sub(_inline, said)
+    if "<" in said or "&" in said:
+        said = html.unescape(_TAG.sub("", said))
+    return _ROLE.sub(r"\1", said) if ":`" in said else said
+
+
+def _inline(found: re.Match[str]) -> str:
+    tag, said = found["tag"], found["said"].strip()
+    if not tag.startswith("link"):
+        return said
+    place, _, name = said.replace("|", " ", 1).partition(" ")
+    return name.strip() or place.lstrip("#").replace("#", ".")
 
 
 def is_licence(text: str) -> bool:

@@ -30,6 +30,10 @@ from watchdog.observers.api import BaseObserver, ObservedWatch
 from server.index.store import inode_of
 
 _log = logging.getLogger(__name__)
+# Each watch that ends while its thread waits for events is an error to watchdog (7.1), and as it should be to us.
+logging.getLogger("watchdog.observers.inotify").addFilter(
+    lambda record: "called when the thread is inactive" not in record.getMessage()
+)
 
 _GATHER = 0.2
 """Seconds: an atomic save is several events, a branch switch thousands; only what lies on disk afterwards counts."""

@@ -111,6 +111,11 @@ class SessionJobs:
             lambda reason: engine.change_spaces(lambda spaces: spaces.withdraw(reason)),
         )
 
+    @property
+    def wants_tuned(self) -> bool:
+        """Whether the repository has a model of its own, which answers as soon as its vectors are there."""
+        return self._settings != self._user_settings
+
     def update(self, status: Status) -> None:
         """Take the newest state of the index; compute unasked what the encoder in the settings lacks."""
         if self._jobs is None or not status.missing_vectors or self._own is not None:

@@ -57,6 +57,8 @@ class Session:
         self._ready: asyncio.Task[Engine] | None = None
         self._progress: IndexProgress | None = None
         self._status: ServerStatus | None = None
+        self._base = ""
+        """The name of the built-in encoder's vectors."""
         self._took = 0.0
         """Seconds of the last search."""
         self.presenter = Presenter(request)
@@ -131,6 +133,7 @@ class Session:
         try:
             # What needs no settings goes on while the client tells them.
             model = await self.tasks.run(_load_model)
+            self._base = model.fingerprint
             settings = await self.configuration.first()
             engine = await self.tasks.run(lambda token: _make_engine(settings, model, on_change, token))
         except asyncio.CancelledError:
@@ -307,7 +310,8 @@ class Session:
         if self._progress is not None:
             self._progress.update(status)
         if self._status is not None:
-            self._status.update(convert.index_status(status, self.roots).folders)
+            is_tuned = self.jobs.wants_tuned and status.encoder != self._base
+            self._status.update(convert.index_status(status, self.roots).folders, is_tuned)
 
 
 def _load_model(_: CancelToken) -> Encoder:

@@ -19,8 +19,8 @@ class ServerStatus:
         self._notify = notify
         self._last: protocol.ServerStatusParams | None = None
 
-    def update(self, folders: Sequence[protocol.FolderStatus]) -> None:
-        """Take the state of all folders."""
+    def update(self, folders: Sequence[protocol.FolderStatus], is_tuned: bool = False) -> None:
+        """Take the state of all folders; `is_tuned`: the model of this repository answers."""
         is_quiet = all(folder.state in ("ready", "degraded") for folder in folders)
         troubles = [folder.message or "the index is degraded" for folder in folders if folder.state == "degraded"]
         self._say(
@@ -28,7 +28,7 @@ class ServerStatus:
                 health="warning" if troubles else "ok",
                 quiescent=is_quiet,
                 message="; ".join(troubles) or None,
-                summary=_summary(folders, is_quiet, bool(troubles)),
+                summary=_summary(folders, is_quiet, bool(troubles), is_tuned),
             )
         )
 
@@ -42,13 +42,14 @@ class ServerStatus:
             self._notify(protocol.SERVER_STATUS, status)
 
 
-def _summary(folders: Sequence[protocol.FolderStatus], is_quiet: bool, is_degraded: bool) -> str:
+def _summary(folders: Sequence[protocol.FolderStatus], is_quiet: bool, is_degraded: bool, is_tuned: bool) -> str:
     """Return how the index is in a few words."""
     if not is_quiet:
         done, waiting = sum(each.files for each in folders), sum(each.pending_files for each in folders)
         return f"indexing {100 * done // max(1, done + waiting)} %"
     units = sum(each.units for each in folders)
-    return f"{'degraded' if is_degraded else 'ready'}: {units:,} functions and types"
+    model = ", by the model tuned to this repository" if is_tuned else ""
+    return f"{'degraded' if is_degraded else 'ready'}: {units:,} functions and types{model}"
 
 
 def is_wanted(able: types.ClientCapabilities) -> bool:

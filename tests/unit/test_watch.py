@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -268,3 +269,10 @@ def test_ten_thousand_rapid_edits(root: Path, engine: Engine) -> None:
     engine.drop_buffer(path)
     assert engine.wait_idle(30)
     assert names(engine) == {"first"}
+
+
+def test_the_end_of_a_watch_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("watchdog.observers.inotify")
+    logger.error("InotifyEmitter.queue_events() called when the thread is inactive")
+    logger.error("something else")
+    assert [record.message for record in caplog.records] == ["something else"]
