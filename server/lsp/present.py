@@ -10,8 +10,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lsprotocol import types
+from pygls.exceptions import JsonRpcException
 
 from server.lsp import protocol
+from server.lsp.progress import Notify
 from server.lsp.settings import Request
 
 OFFERED = 8
@@ -26,8 +28,9 @@ logger = logging.getLogger(__name__)
 class Presenter:
     """Offers hits to the user as a message, and opens the one that is chosen."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, notify: Notify) -> None:
         self._request = request
+        self._notify = notify
         self._tasks: set[asyncio.Task[None]] = set()
 
     def show(self, result: protocol.SearchResult, able: types.ClientCapabilities) -> None:
@@ -65,7 +68,12 @@ class Presenter:
             message, choices = "\n".join([message, *choices]), {}
         actions = [types.MessageActionItem(title) for title in choices] or None
         asked = types.ShowMessageRequestParams(types.MessageType.Info, message, actions)
-        chosen = await self._request(types.WINDOW_SHOW_MESSAGE_REQUEST, asked)
+        try:
+            chosen = await self._request(types.WINDOW_SHOW_MESSAGE_REQUEST, asked)
+        except JsonRpcException:  # Helix 25 has no such request; a message has one line there
+            line = " · ".join([*message.split("\n"), *choices])
+            self._notify(types.WINDOW_SHOW_MESSAGE, types.ShowMessageParams(types.MessageType.Info, line))
+            return
         if (title := getattr(chosen, "title", None)) in choices:
             await self._open([choices[title].location])
 

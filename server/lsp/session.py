@@ -61,7 +61,7 @@ class Session:
         """The name of the built-in encoder's vectors."""
         self._took = 0.0
         """Seconds of the last search."""
-        self.presenter = Presenter(request)
+        self.presenter = Presenter(request, notify)
         self._hints = False
         """Whether hints at duplicates were on when the client last heard of it."""
         self._can_refresh = False

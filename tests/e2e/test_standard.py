@@ -13,7 +13,7 @@ from pygls.protocol import default_converter
 
 from tests.e2e.capabilities import find, violations
 from tests.e2e.conftest import SOURCES, environment_of, write
-from tests.e2e.raw import Message, RawClient, server_command
+from tests.e2e.raw import SILENCE, Message, RawClient, server_command
 
 
 def recorded(name: str) -> Message:
@@ -324,3 +324,19 @@ def test_renamed_files_are_found_under_their_new_names(editor: Editor) -> None:
     while (hit := editor.wait_hit("walrus_dance", "walrus_dance")) and hit["location"]["uri"] != renamed["newUri"]:
         editor.wait_quietly()
     (folder / "after.py").unlink()
+
+
+def test_a_client_that_offers_no_choice_is_shown_a_line(session: RawClient, workspace: Path) -> None:
+    """Helix answers window/showMessageRequest with -32601."""
+    session.replies["window/showMessageRequest"] = SILENCE
+    session.received.clear()
+    session.result(
+        "workspace/executeCommand",
+        {"command": "sextant.search", "arguments": [{"query": "growing delay"}, {"show": True}]},
+    )
+    asked = session.wait(lambda each: each.get("method") == "window/showMessageRequest")
+    session.send({"jsonrpc": "2.0", "id": asked["id"], "error": {"code": -32601, "message": "Method not found"}})
+    shown = session.wait(lambda each: each.get("method") == "window/showMessage")["params"]["message"]
+    assert "\n" not in shown
+    assert "retry_with_backoff" in shown
+    del session.replies["window/showMessageRequest"]

@@ -58,9 +58,11 @@ def test_a_repository_model_is_trained_used_kept_and_rolled_back(tmp_path: Path)
     assert client.shutdown() == 0
 
     again = RawClient(server_command(), environment, home / "again.log")
-    again.initialize(root)
+    again.initialize(root, capabilities={"experimental": {"serverStatusNotification": True}})
     again.wait_ready()
     wait_until(lambda: encoder(again) == tuned)  # a model outlives the server
+    said = "by the model tuned to this repository"
+    again.wait(lambda one: one.get("method") == "experimental/serverStatus" and said in one["params"]["summary"])
     # With two folders open one model has to answer for both: the base model.
     other = tmp_path / "other"
     other.mkdir()
