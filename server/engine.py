@@ -107,6 +107,7 @@ class Engine:
     def close(self) -> None:
         """Stop running work and the writer; what was committed stays, the rest is found again by the next scan."""
         self._token.cancel()
+        self._parser.close()
         self._post(lambda: None)
         self._thread.join(timeout=1.0)
 
@@ -205,7 +206,6 @@ class Engine:
             self._turn()
         for root in list(self._work):
             self._drop_work(root)
-        self._parser.close()
         for watch in (self._watches or {}).values():
             watch.close()
         for folder in self._folders.values():

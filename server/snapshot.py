@@ -60,10 +60,10 @@ class Snapshot:
     ranker: Callable[[], Ranker] = rank.shipped
     parser: Parser = HERE
 
-    def units(self, data: bytes, language: str, path: str) -> tuple[Unit, ...]:
+    def units(self, data: bytes, language: str, path: str, token: CancelToken | None = None) -> tuple[Unit, ...]:
         """Cut a text into units, of which the index keeps no bodies; none where it ends its parsers."""
         try:
-            return self.parser.units(data, language, path)
+            return self.parser.units(data, language, path, token)
         except Died:
             return ()
 
@@ -86,7 +86,7 @@ class Snapshot:
         if question.is_code:
             masks = [search.mask_of(layer, question.filter) for layer in self.layers]
             vector = self._nothing() if by_words else None
-            return self._like(self._snippet(question.text, ""), vector, masks, question, token, query.explain)
+            return self._like(self._snippet(question.text, "", token), vector, masks, question, token, query.explain)
         found, matrix, terms, vector = self.candidates(question, token, by_words)
         scores = self.ranker().scores(matrix)
         best = diversity.collapsed(diversity.ordered(found, scores, question.limit))
@@ -133,9 +133,9 @@ class Snapshot:
         origin: Scored | None = None
         vector: Vectors | None = None
         if asked.path:
-            origin, passage, vector = self._place(asked, masks)
+            origin, passage, vector = self._place(asked, masks, token)
         else:
-            passage = self._snippet(asked.text, asked.language)
+            passage = self._snippet(asked.text, asked.language, token)
         if not any(field.strip() for field in passage.fields()):
             raise QuestionError("there is nothing to compare: the text is empty")
         if not self.layers:
@@ -210,13 +210,15 @@ class Snapshot:
     def _nothing(self) -> Vectors:
         return np.zeros(self.encoder.dimensions, np.float32)
 
-    def _place(self, asked: Similar, masks: list[Mask]) -> tuple[Scored | None, Passage, Vectors | None]:
+    def _place(
+        self, asked: Similar, masks: list[Mask], token: CancelToken
+    ) -> tuple[Scored | None, Passage, Vectors | None]:
         """Return the unit at a place, what to compare and its vector if known; takes the place out of the masks."""
         place = self.locate(os.path.realpath(asked.path))
         data = self.text(*place) if place else None
         if place is None or data is None:
             if asked.text:
-                return None, self._snippet(asked.text, asked.language), None
+                return None, self._snippet(asked.text, asked.language, token), None
             raise QuestionError(f"{asked.path} is not indexed; pass the text itself to compare it")
         start, end = max(0, min(asked.start, len(data))), max(0, min(asked.end, len(data)))
         selected = data[start:end]
@@ -237,7 +239,7 @@ class Snapshot:
                     masks[number][row] = False
         if not around:
             if selected.strip():
-                return None, self._snippet(selected.decode("utf-8", "replace"), asked.language), None
+                return None, self._snippet(selected.decode("utf-8", "replace"), asked.language, token), None
             raise QuestionError("there is no function here, and nothing is selected")
         _, _, number, row = min(around)
         layer = self.layers[number]
@@ -253,8 +255,8 @@ class Snapshot:
                 masks[number][other] = False
         origin = Scored(layer, row, 1.0, 1.0, 1.0)
         if not is_whole:
-            return origin, self._snippet(selected.decode("utf-8", "replace"), language), None
-        units = self.units(data, language, place[1])
+            return origin, self._snippet(selected.decode("utf-8", "replace"), language, token), None
+        units = self.units(data, language, place[1], token)
         passage = next((unit.passage for unit in units if unit.span.start == unit_start), None)
         if passage is None:  # the file changed since it was indexed; the name and the vector still stand for it
             passage = Passage(name=layer.segment.strings(row)[0])
@@ -300,14 +302,14 @@ class Snapshot:
         """Return an answer without hits; that nothing matches well is known only when everything is indexed."""
         return SearchResult((), self.is_incomplete, self.generation, low_confidence=not self.is_incomplete)
 
-    def _snippet(self, text: str, language: str) -> Passage:
+    def _snippet(self, text: str, language: str, token: CancelToken) -> Passage:
         """Return what to compare of a text: the one function in it, if that is what it is, else all of it."""
         if len(text) > questions.LONGEST_QUERY:
             raise QuestionError(
                 f"the text has {len(text):,} characters; at most {questions.LONGEST_QUERY:,} can be compared"
             )
         if language in LANGUAGES:
-            found = self.units(text.encode("utf-8", "replace"), language, "")
+            found = self.units(text.encode("utf-8", "replace"), language, "", token)
             units = [unit for unit in found if unit.kind != Kind.MODULE]
             if len(units) == 1:
                 return units[0].passage

@@ -8,13 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from server.process import SPAWN, begin_worker, resident_bytes
+from server.types import Cancelled, CancelToken
 
 _log = logging.getLogger(__name__)
 
-Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 _DEATHS = 2
@@ -24,7 +24,9 @@ _STARTS = 5
 _GLANCE = 0.05
 """Seconds between two looks at the memory of a process; a parser gone wild takes some 50 MB in that time."""
 _LONGEST = 60.0
-"""Seconds that one work may take; the parser stops by itself long before."""
+"""Seconds that one work may take, however busy the machine is."""
+_LONGEST_RUN = 10
+"""Seconds of the processor for it, where the system can be told; the parser stops by itself long before."""
 
 
 class Died(RuntimeError):
@@ -39,6 +41,8 @@ class Apart:
         self._guard = threading.Lock()
         self._child: _Child | None = None
         self._used = 0.0
+        self._has_lived = False
+        """Whether processes can be had here at all."""
         self._is_closed = False
 
     @property
@@ -58,8 +62,8 @@ class Apart:
             finally:
                 self._guard.release()
 
-    def run(self, work: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Result:
-        """Return what a module's function returns, raise what it raises, and Died if two processes die of it.
+    def run(self, work: Callable[..., Result], *given: object, token: CancelToken | None = None) -> Result:
+        """Return what a module's function returns; raise what it raises, Cancelled, or Died if two processes die of it.
 
         One death proves nothing: that process may have been ended by others, for want of memory for instance.
         """
@@ -67,18 +71,22 @@ class Apart:
             deaths = 0
             for _ in range(_STARTS):
                 if self._is_closed:
-                    raise Died
+                    raise Cancelled
                 try:
                     child = self._ready()
                 except _LOST:  # it died between two works, or no process lives here
                     self._drop()
                     continue
+                self._has_lived = True
                 try:
-                    is_done, outcome = child.do(work, given, named)
+                    is_done, outcome = child.do(work, given, token)
+                except Cancelled:
+                    self._drop()
+                    raise
                 except _LOST:
                     self._drop()
                     deaths += 1
-                    if deaths == _DEATHS:
+                    if deaths == _DEATHS and not self._is_closed:
                         raise Died from None
                     continue
                 finally:
@@ -87,15 +95,15 @@ class Apart:
                     raise outcome
                 result: Result = outcome
                 return result
-        if deaths:
+        if self._has_lived:
             raise Died
-        return work(*given, **named)
+        return work(*given)
 
     def _ready(self) -> _Child:
         """Return a process that lives."""
         if self._child is None:
             self._child = _Child(self._most_bytes)
-        self._child.do(os.getpid, (), {})
+        self._child.do(os.getpid, ())
         return self._child
 
     def _drop(self) -> None:
@@ -120,11 +128,15 @@ class _Child:
         finally:
             theirs.close()
 
-    def do(self, work: Callable[..., Any], given: tuple[Any, ...], named: dict[str, Any]) -> tuple[bool, Any]:
+    def do(
+        self, work: Callable[..., Any], given: tuple[object, ...], token: CancelToken | None = None
+    ) -> tuple[bool, Any]:
         """Return (True, its result) or (False, what it raised)."""
         end = time.monotonic() + _LONGEST
-        self._pipe.send((work, given, named))
+        self._pipe.send((work, given))
         while not self._pipe.poll(_GLANCE):
+            if token is not None:
+                token.check()
             # Where the system enforces no limit (macOS, Windows), and where what takes memory forgets to be ended.
             if resident_bytes(self._process.pid) > self._most_bytes or time.monotonic() > end:
                 self.end()
@@ -151,14 +163,28 @@ def _serve(pipe: Connection, most_bytes: int) -> None:
     begin_worker(most_bytes, steps_back=False)  # the user waits for what is typed
     while True:
         try:
-            work, given, named = pipe.recv()
+            work, given = pipe.recv()
         except EOFError:
             return
+        _limit_run()
         try:
-            outcome = True, work(*given, **named)
+            outcome = True, work(*given)
         except MemoryError:
             os._exit(1)
         except Exception as problem:
             outcome = False, problem
         pipe.send(outcome)
-        del work, given, named, outcome  # rather now than at the next one
+        del work, given, outcome  # rather now than at the next one
+
+
+def _limit_run() -> None:
+    """Let the system end this process if the next work takes too long."""
+    try:
+        import resource  # noqa: PLC0415  (POSIX only)
+    except ImportError:
+        return
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    most = int(own.ru_utime + own.ru_stime) + _LONGEST_RUN
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    if hard == resource.RLIM_INFINITY or most < hard:
+        resource.setrlimit(resource.RLIMIT_CPU, (most, hard))

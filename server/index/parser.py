@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from server.index.apart import Apart, Died
-from server.types import Kind, Passage, Span, Unit
+from server.types import CancelToken, Kind, Passage, Span, Unit
 
 if TYPE_CHECKING:
     from server.index.units import Range
@@ -30,7 +30,7 @@ class Parser:
     def close(self, unless_used_for: float | None = None) -> None:
         """End the process for good; or for now, if it rested for so many seconds."""
 
-    def units(self, data: bytes, language: str, path: str) -> tuple[Unit, ...]:
+    def units(self, data: bytes, language: str, path: str, token: CancelToken | None = None) -> tuple[Unit, ...]:
         """Return the units of a file."""
         return _units(data, language, path)
 
@@ -62,9 +62,9 @@ class ParserApart(Parser):
         """End the process for good; or for now, if it rested for so many seconds."""
         self._process.close(unless_used_for)
 
-    def units(self, data: bytes, language: str, path: str) -> tuple[Unit, ...]:
-        """Return the units of a file."""
-        return _unpacked(self._process.run(_packed_units, data, language, path))
+    def units(self, data: bytes, language: str, path: str, token: CancelToken | None = None) -> tuple[Unit, ...]:
+        """Return the units of a file; raises Cancelled."""
+        return _unpacked(self._process.run(_packed_units, data, language, path, token=token))
 
     def errors(self, data: bytes, language: str) -> list[Range]:
         """Return the ranges of a file in which errors may have hidden units."""

@@ -68,9 +68,9 @@ def twins(
     language = language_of(path, data[:8000]) or language
     if place is None or language not in LANGUAGES or flags.path_class(place[1])[0]:
         return
-    before = {opened[unit.span.start : unit.span.end].strip() for unit in snapshot.units(opened, language, path)}
+    before = {opened[unit.span.start : unit.span.end].strip() for unit in snapshot.units(opened, language, path, token)}
     looked_at = 0
-    for unit in snapshot.units(data, language, path):
+    for unit in snapshot.units(data, language, path, token):
         token.check()
         own = data[unit.span.start : unit.span.end]
         if unit.kind not in _FUNCTIONS or own.strip() in before or _is_ignored(data, unit):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.raw import RawClient, wait_until
-from tests.unit.test_workers import children
+from tests.unit.test_workers import alive, children
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -106,3 +106,34 @@ def test_a_parser_that_is_killed_is_started_again(client: RawClient, workspace: 
         for pid in parsers:
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda gone=parsers: not gone & family(client.process.pid))  # type: ignore[misc]
+
+
+def test_a_parser_that_hangs_holds_nothing_up(client: RawClient, workspace: Path) -> None:
+    client.initialize(workspace)
+    client.wait_ready()
+    uri = (workspace / "open.py").as_uri()
+    client.open(uri, "def what_was_there_before(): pass\n")
+    client.wait_hit("what was there before", "what_was_there_before")
+    stopped = {pid for pid in family(client.process.pid) if "tree_sitter" in Path(f"/proc/{pid}/maps").read_text()}
+    assert stopped
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    client.change(uri, {"text": "def what_came_later(): pass\n"})
+    assert client.search("retry with backoff")
+    asked = client.post("sextant/findSimilar", {"text": "def f(x):\n    return x", "languageId": "python"})
+    client.notify("$/cancelRequest", {"id": asked})
+    assert client.answer(asked)["error"]["code"] == -32800
+    assert client.search("retry with backoff")
+    assert client.shutdown() == 0
+    wait_until(lambda: not any(map(alive, stopped)))
+
+
+def test_a_cancelled_comparison_with_a_hostile_text_ends_at_once(client: RawClient, workspace: Path) -> None:
+    client.initialize(workspace)
+    client.wait_ready()
+    hostile = {"text": HOSTILE * 3_900, "languageId": "python"}
+    asked = [client.post("sextant/findSimilar", hostile) for _ in range(4)]
+    for number in asked:
+        client.notify("$/cancelRequest", {"id": number})
+    assert {client.answer(number)["error"]["code"] for number in asked} == {-32800}
+    assert client.result("sextant/findSimilar", {"text": "def f(x):\n    return x", "languageId": "python"})["hits"]
