@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -20,7 +22,7 @@ from server.index.files import Found
 from server.index.ingest import Ingested, ingest_file
 from server.index.parser import Parser, ParserApart
 from server.index.vectors import VectorStore
-from server.process import SPAWN, begin_worker
+from server.process import SPAWN, begin_worker, resident_bytes
 from server.types import Encoder, Passage
 
 _log = logging.getLogger(__name__)
@@ -126,6 +128,7 @@ class _Crew:
                 continue
             done, _ = wait([future], timeout=_GLANCE)
             if not done:
+                self._watch()
                 yield []
                 continue
             flying.pop(0)
@@ -136,6 +139,13 @@ class _Crew:
                 flying.clear()
                 # The file that ended it is found; the others lose nothing.
                 yield from ingest_suspects(self._given[0], chain.from_iterable(suspects), self._given[1])
+
+    def _watch(self) -> None:
+        """End processes that take more than they may, where the system does not (macOS, Windows)."""
+        for pid in list(getattr(self._pool, "_processes", None) or ()):
+            if resident_bytes(pid) > self._given[1].worker_bytes:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGTERM)
 
     def _submit(self, chunk: list[Found]) -> Future[list[Ingested]] | None:
         root, settings = self._given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import signal
 import sqlite3
@@ -109,6 +110,24 @@ def test_work_is_given_up_after_two_processes_of_its_own_died(tmp_path: Path, ki
         else:
             with pytest.raises(Died):
                 outcome.result()
+    apart.close()
+
+
+def take(size: int) -> int:
+    """Take memory of a kind that the limit of the system does not count."""
+    shared = mmap.mmap(-1, size)
+    shared.write(bytes(size))
+    time.sleep(60)
+    return len(shared)
+
+
+@linux
+def test_work_that_takes_more_than_the_system_limits_is_ended_all_the_same() -> None:
+    apart = Apart(100_000_000)
+    assert apart.run(os.getpid) != os.getpid()
+    with pytest.raises(Died):
+        apart.run(take, 200_000_000)
+    assert apart.run(os.getpid) != os.getpid()
     apart.close()
 
 
