@@ -92,6 +92,17 @@ local function selection(lines)
   return { from[1] - 1, from[2] }, { to[1] - 1, math.min(to[2] + width, #last) }
 end
 
+--- A place in a client's units. (character_offset() of vim.lsp.util counts wrong in Neovim 0.10.)
+---@param buf integer
+---@param point { [1]: integer, [2]: integer } line and byte column
+---@param encoding string
+---@return lsp.Position
+local function position(buf, point, encoding)
+  local text = vim.api.nvim_buf_get_text(buf, point[1], 0, point[1], point[2], {})[1]
+  local units = { ['utf-8'] = string.len, ['utf-16'] = vim.fn.strutf16len, ['utf-32'] = vim.fn.strchars }
+  return { line = point[1], character = units[encoding](text) }
+end
+
 --- Find what is like the selection, the given lines, or the function around the cursor.
 ---@param lines? { [1]: integer, [2]: integer }
 ---@return sextant.Question
@@ -103,12 +114,9 @@ function Question.similar(lines)
   local place = { text = table.concat(text, '\n'), languageId = vim.bo[buf].filetype }
   return Question.new('sextant/findSimilar', '', function(asked)
     if not named then return place end
-    local function position(point)
-      local character = vim.lsp.util.character_offset(buf, point[1], point[2], asked.offset_encoding)
-      return { line = point[1], character = character }
-    end
     place.textDocument = { uri = vim.uri_from_bufnr(buf) }
-    place.range = { start = position(from), ['end'] = position(to) }
+    local encoding = asked.offset_encoding
+    place.range = { start = position(buf, from, encoding), ['end'] = position(buf, to, encoding) }
     return place
   end)
 end
