@@ -308,6 +308,7 @@ class Snapshot:
             raise QuestionError(
                 f"the text has {len(text):,} characters; at most {questions.LONGEST_QUERY:,} can be compared"
             )
+        language = questions.language_id(language)
         if language in LANGUAGES:
             found = self.units(text.encode("utf-8", "replace"), language, "", token)
             units = [unit for unit in found if unit.kind != Kind.MODULE]

@@ -55,7 +55,8 @@ _ALIASES = {
     "c++": "cpp", "c#": "csharp", "cs": "csharp", "golang": "go", "rb": "ruby", "rs": "rust", "bash": "shellscript",
     "sh": "shellscript", "shell": "shellscript", "zsh": "shellscript", "ex": "elixir", "hs": "haskell", "kt": "kotlin",
     "notebook": "jupyter", "ipynb": "jupyter", "proto": "proto3", "vim": "viml", "objc": "objective-c",
-    "make": "makefile",
+    "make": "makefile", "coffee": "coffeescript", "fortran": "fortran-modern", "objcpp": "objective-cpp",
+    "ps1": "powershell",
 }  # fmt: skip
 _FAMILIES = {
     "javascript": ("javascript", "javascriptreact"),
@@ -181,9 +182,14 @@ def _qualified(identifier: str) -> tuple[str, str]:
     return (before[-1] if before else "", name)
 
 
+def language_id(name: str) -> str:
+    """Return the LSP's name of a language that a user or an editor may name otherwise."""
+    return _ALIASES.get(name.lower(), name.lower())
+
+
 def languages_named(name: str) -> frozenset[str]:
     """Return the language ids that a user means by a name; raises QuestionError for an unknown one."""
-    identity = _ALIASES.get(name.lower(), name.lower())
+    identity = language_id(name)
     family = _FAMILIES.get(identity, (identity,))
     if family[0] not in LANGUAGES:
         raise _unknown("language", name, (*sorted(LANGUAGES), *_ALIASES), "`sextant status` lists those of the index.")

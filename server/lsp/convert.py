@@ -343,7 +343,7 @@ def _notices(found: ours.SearchResult) -> list[str]:
     """Return what a user must know about an answer."""
     notices = list(found.notices)
     if found.is_incomplete:
-        notices.append("Files are still being indexed: the list is incomplete.")
+        notices.append("Still indexing: the list is incomplete.")
     if found.low_confidence and found.hits:
         notices.append("Nothing matches well, these are guesses: try a verb and a noun, or fewer filters.")
     if not (found.hits or found.is_incomplete):

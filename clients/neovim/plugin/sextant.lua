@@ -5,13 +5,8 @@ vim.api.nvim_create_user_command('Sextant', function(command) require('sextant')
   nargs = '*',
   range = true,
   desc = 'Search code by meaning',
-  complete = function(...) return require('sextant').complete(...) end,
+  complete = "customlist,v:lua.require'sextant'.complete",
 })
-local map = vim.keymap.set
-map('n', '<Plug>(sextant-search)', '<Cmd>Sextant search<CR>', { desc = 'Search code by meaning' })
-map(
-  { 'n', 'x' },
-  '<Plug>(sextant-similar)',
-  function() require('sextant').similar() end,
-  { desc = 'Find similar code' }
-)
+local similar = "<Cmd>lua require('sextant').similar()<CR>"
+vim.keymap.set('n', '<Plug>(sextant-search)', '<Cmd>Sextant search<CR>', { desc = 'Search code by meaning' })
+vim.keymap.set({ 'n', 'x' }, '<Plug>(sextant-similar)', similar, { desc = 'Find similar code' })

@@ -152,6 +152,11 @@ def test_what_the_server_says_of_a_question_is_shown(editor: Editor) -> None:
     until(lambda: "no go here" in notices(editor), "why there are no hits")
     editor.keys("<C-u>parse in:")
     until(lambda: " doc " in notices(editor), "the parts of code")
+    editor.keys("<C-u>parse kind:me")
+    until(lambda: "method" in notices(editor), "what begins so")
+    editor.keys("<Tab>")
+    until(lambda: editor.floats()["Sextant"] == ["parse kind:method "], "the filter in the question")
+    assert until(lambda: found(editor), "methods")
 
 
 def test_a_message_is_no_longer_than_a_line(editor: Editor) -> None:

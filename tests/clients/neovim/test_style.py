@@ -32,7 +32,7 @@ def test_stylua() -> None:
 def test_it_stays_small() -> None:
     """Lines of code; annotations and comments do not count."""
     lines = [line for path in SOURCES for line in path.read_text().splitlines()]
-    assert len([line for line in lines if line.strip() and not line.strip().startswith("--")]) < 820
+    assert len([line for line in lines if line.strip() and not line.strip().startswith("--")]) < 750
 
 
 def test_help(edit: Open, library: Path, tmp_path: Path) -> None:

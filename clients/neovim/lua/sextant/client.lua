@@ -3,9 +3,14 @@ local config = require('sextant.config')
 
 local M = {}
 local modern = vim.fn.has('nvim-0.11') == 1
-local unanswered = vim.defaulttable() ---@type table<integer, table<function, true>> callbacks by client
 local health = {} ---@type table<integer, sextant.ServerStatusParams> by client
-local partial = {} ---@type table<string|integer, fun(result: sextant.SearchResult)> by token
+local crashes = {} ---@type integer[] when, in seconds
+
+---@class sextant.Asked a question without an answer
+---@field client vim.lsp.Client
+---@field finish fun(err?: { message: string }, result?: any, client?: vim.lsp.Client)
+---@field early? fun(result: sextant.SearchResult, client: vim.lsp.Client)
+local open = {} ---@type table<string|integer, sextant.Asked> by token
 
 --- Call a method of a client; before 0.11 they were functions without self.
 ---@param client vim.lsp.Client
@@ -19,30 +24,36 @@ end
 ---@return vim.lsp.ClientConfig
 function M.config() return modern and vim.lsp.config.sextant or config.lsp() end
 
---- Start the server of a project; a buffer it knows the language of is attached.
+--- Whether the server sees a buffer's text.
+---@param buf integer
+---@return boolean
+local function sees(buf)
+  return vim.bo[buf].buftype == '' and vim.list_contains(config.options.filetypes, vim.bo[buf].filetype)
+end
+
+--- Start the server of a project; a buffer that it sees is attached.
 ---@param buf integer
 ---@param root string
 ---@return integer? id, string? problem
 local function start(buf, root)
   local wanted = vim.tbl_extend('force', M.config(), { root_dir = root, name = 'sextant' })
-  local attach = vim.bo[buf].buftype == '' and vim.list_contains(config.options.filetypes, vim.bo[buf].filetype)
   local problem = config.missing(wanted.cmd)
-  local id = not problem and vim.lsp.start(wanted, { bufnr = buf, attach = attach })
+  local id = not problem and vim.lsp.start(wanted, { bufnr = buf, attach = sees(buf) })
   -- Neovim 0.10 knows no `attach`.
-  if id and not attach then vim.lsp.get_client_by_id(id).attached_buffers[buf] = nil end
+  if id and not sees(buf) then vim.lsp.get_client_by_id(id).attached_buffers[buf] = nil end
   return id or nil, problem
 end
 
 --- Attach a buffer in Neovim 0.10, where vim.lsp.enable() is missing.
 ---@param buf integer
 function M.attach(buf)
-  local known = vim.list_contains(config.options.filetypes, vim.bo[buf].filetype)
-  if known then M.config().root_dir(buf, function(root) start(buf, root) end) end
+  if sees(buf) then M.config().root_dir(buf, function(root) start(buf, root) end) end
 end
 
 --- Attach every buffer that is open already.
 function M.attach_all()
-  if not modern then return vim.cmd('silent! doautoall sextant.attach FileType') end
+  local bufs = vim.tbl_filter(vim.api.nvim_buf_is_loaded, vim.api.nvim_list_bufs())
+  if not modern then return vim.tbl_map(M.attach, bufs) end
   if not vim.lsp.is_enabled or vim.lsp.is_enabled('sextant') then vim.lsp.enable('sextant') end
 end
 
@@ -65,15 +76,14 @@ end
 --- Ask the server; all unsaved text reaches it first.
 ---@param buf integer on whose behalf
 ---@param method string
----@param params fun(client: vim.lsp.Client): table
+---@param params fun(client: vim.lsp.Client): table?
 ---@param done fun(err?: { message: string }, result?: any, client?: vim.lsp.Client) never called after a cancel
 ---@param early? fun(result: sextant.SearchResult, client: vim.lsp.Client) told what is found at once
 ---@return fun() cancel
 function M.request(buf, method, params, done, early)
-  local over, asked, id, token = false, nil, nil, nil
+  local token, over, id = ('sextant-%d'):format(vim.uv.hrtime()), false, nil
   local function finish(...)
-    if asked then unanswered[asked.id][finish] = nil end
-    if token then partial[token] = nil end
+    open[token] = nil
     if over then return end
     over = true
     done(...)
@@ -84,14 +94,9 @@ function M.request(buf, method, params, done, early)
       problem = ('this server does not offer %s; a newer one may'):format(method)
     end
     if over or problem then return finish({ message = problem }) end
-    asked = client
-    unanswered[client.id][finish] = true
+    open[token] = { client = client, finish = finish, early = early }
     local question = params(client)
-    if early then
-      token = ('sextant-%d'):format(vim.uv.hrtime())
-      partial[token] = function(result) early(result, client) end
-      question.partialResultToken = token
-    end
+    if early then question.partialResultToken = token end
     -- Without a buffer Neovim sends the pending changes of all of them first.
     local function answered(err, result) finish(err, result, client) end
     local _, sent = M.call(client, 'request', method, question, answered)
@@ -99,7 +104,7 @@ function M.request(buf, method, params, done, early)
     id = sent
   end)
   return function()
-    if id and not over then M.call(asked, 'cancel_request', id) end
+    if id and not over then M.call(open[token].client, 'cancel_request', id) end
     over = true
     finish()
   end
@@ -121,7 +126,8 @@ end
 
 M.handlers = {
   ['$/progress'] = function(err, params, context)
-    if partial[params.token] then return partial[params.token](params.value) end
+    local asked = open[params.token]
+    if asked then return asked.early(params.value, asked.client) end
     vim.lsp.handlers['$/progress'](err, params, context)
     vim.cmd.redrawstatus({ bang = true })
   end,
@@ -140,30 +146,26 @@ M.handlers = {
 
 --- Run a command of a code action in a picker.
 ---@param command lsp.Command
-function M.run_command(command)
-  local method = command.command:gsub('%.', '/')
-  require('sextant').ask(method, command.arguments[1])
-end
+function M.run_command(command) require('sextant').ask(command.command:gsub('%.', '/'), command.arguments[1]) end
 
-local crashes = {} ---@type integer[] when, in seconds
+local function stay_down()
+  local text = 'sextant: the server ended four times within a minute and stays down. :Sextant log, then :edit'
+  vim.notify(text, vim.log.levels.ERROR)
+end
 
 --- Start the server again for its buffers when it died, but not for ever.
 function M.on_exit(code, signal, id)
-  local lost = unanswered[id]
-  unanswered[id], health[id] = nil, nil
+  health[id] = nil
   if vim.v.exiting ~= vim.NIL then return end
-  local message = { message = 'the server ended; ask again and it is started anew' }
+  local lost = vim.tbl_filter(function(asked) return asked.client.id == id end, open)
+  local gone = { message = 'the server ended; ask again and it is started anew' }
   vim.schedule(function()
-    vim.iter(pairs(lost)):each(function(finish) finish(message) end)
+    vim.tbl_map(function(asked) asked.finish(gone) end, lost)
   end)
   if code == 143 or (code == 0 and (signal == 0 or signal == 15)) then return end
   table.insert(crashes, os.time())
   local often = #crashes > 3 and os.time() - crashes[#crashes - 3] < 60
-  vim.schedule(function()
-    if not often then return vim.defer_fn(M.attach_all, 300 * math.min(#crashes, 5)) end
-    local text = 'sextant: the server ended four times within a minute and stays down. :Sextant log, then :edit'
-    vim.notify(text, vim.log.levels.ERROR)
-  end)
+  vim.defer_fn(often and stay_down or M.attach_all, 300 * math.min(#crashes, 5))
 end
 
 --- What a server is doing, in a few words; nothing without a server.

@@ -53,10 +53,6 @@ function M.missing(cmd)
   return ('%q is not executable: install the server or set `cmd`. :checkhealth sextant tells more.'):format(cmd[1])
 end
 
--- stylua: ignore
-local language_ids = { bash = 'shellscript', coffee = 'coffeescript', cs = 'csharp', fortran = 'fortran-modern',
-  objc = 'objective-c', objcpp = 'objective-cpp', ps1 = 'powershell', sh = 'shellscript', vim = 'viml' }
-
 --- The configuration for vim.lsp.config() and vim.lsp.start().
 ---@return vim.lsp.ClientConfig
 function M.lsp()
@@ -74,7 +70,6 @@ function M.lsp()
     on_exit = client.on_exit,
     -- Code actions of the server; it would show their hits less well.
     commands = { ['sextant.search'] = client.run_command, ['sextant.findSimilar'] = client.run_command },
-    get_language_id = function(_, filetype) return language_ids[filetype] or filetype end,
     root_dir = function(buf, found)
       local root = not M.missing(client.config().cmd) and M.root(buf)
       if root then found(root) end

@@ -7,29 +7,20 @@ local function check_program(cmd)
     return health.info('the server is reached by a function, not started as a program')
   end
   local path = vim.fn.exepath(cmd[1])
-  local advice = { 'Install the server and see that this works: sextant --version', 'Or set `cmd`.' }
+  local advice = { 'Install the server and see that this works: sextant doctor', 'Or set `cmd`.' }
   if path == '' then return health.error(('%q is not executable'):format(cmd[1]), advice) end
-  local function run(word)
-    local command = vim.list_extend({ path }, vim.list_slice(cmd, 2, #cmd - 1))
-    return vim.system(vim.list_extend(command, { word }), { text = true, timeout = 30000 }):wait()
-  end
-  local version = run('--version')
-  if version.code ~= 0 then return health.error(('%s does not run: %s'):format(path, version.stderr), advice) end
-  health.ok(('%s: %s'):format(path, vim.trim(version.stdout)))
-  local doctor = run('doctor')
-  health.info(doctor.code ~= 2 and doctor.stdout or 'this server has no doctor to tell of Python, index and cluster')
+  local words = vim.list_extend(vim.list_slice(cmd, 2, #cmd - 1), { 'doctor', require('sextant.config').root(0) })
+  local doctor = vim.system({ path, unpack(words) }, { text = true, timeout = 30000 }):wait()
+  if doctor.code > 1 then return health.error(('%s: %s'):format(path, doctor.stderr), advice) end
+  health[doctor.code == 0 and 'ok' or 'warn'](('%s:\n%s'):format(path, doctor.stdout))
 end
 
 ---@param client vim.lsp.Client
 local function check_client(client)
   local about = vim.tbl_get(client.server_capabilities, 'experimental', 'sextant')
   if not about then return health.error('what runs is not Sextant', 'Check `cmd`.') end
-  health.ok(('running, protocol %d, positions in %s'):format(about.protocolVersion, client.offset_encoding))
-  local answer = require('sextant.client').call(client, 'request_sync', 'sextant/indexStatus', {}, 5000, 0)
-  if not (answer and answer.result) then return health.error('no answer within five seconds', ':Sextant log') end
-  for _, folder in ipairs(answer.result.folders) do
-    health[folder.state == 'degraded' and 'warn' or 'ok'](require('sextant').describe(folder))
-  end
+  local text = 'running in %s, protocol %d, positions in %s'
+  health.ok(text:format(client.config.root_dir, about.protocolVersion, client.offset_encoding))
 end
 
 local function check()

@@ -9,7 +9,7 @@ local M = {}
 ---@field notice? string what must be known about them
 ---@field failed? boolean whether the notice is an error
 ---@field again? boolean whether asking again soon may find more
----@field folders lsp.WorkspaceFolder[]
+---@field completions? sextant.Completion[] what may follow in the words
 
 ---@alias sextant.Chunk { [1]: string, [2]: string } text and highlight group
 
@@ -23,48 +23,19 @@ end
 local namespace = vim.api.nvim_create_namespace('sextant')
 local groups = { Function = 'Function', Method = 'Function', Constructor = 'Function', Module = 'Module' }
 
---- Bytes of a line before a position that is given in a client's units.
----@param line string
----@param character integer
----@param encoding string
----@return integer
-function M.to_byte(line, character, encoding)
-  local byte = encoding == 'utf-8' and character or vim.fn.byteidxcomp(line, character, encoding == 'utf-16')
-  return (byte < 0 or byte > #line) and #line or byte
-end
-
---- A client's units in the first bytes of a line.
----@param line string
----@param byte integer
----@param encoding string
----@return integer
-function M.to_units(line, byte, encoding)
-  local text = line:sub(1, byte)
-  return encoding == 'utf-8' and #text or encoding == 'utf-16' and vim.fn.strutf16len(text) or vim.fn.strchars(text)
-end
-
 --- The lines of a document: of its buffer where that is loaded, saved or not, else of the file.
 ---@param path string
 ---@return string[]
 function M.lines(path)
-  local buf = vim.fn.bufnr('^' .. vim.fn.fnameescape(path) .. '$')
-  if buf > 0 and vim.api.nvim_buf_is_loaded(buf) then return vim.api.nvim_buf_get_lines(buf, 0, -1, false) end
+  if vim.fn.bufloaded(path) == 1 then return vim.api.nvim_buf_get_lines(vim.fn.bufadd(path), 0, -1, false) end
   local read, lines = pcall(vim.fn.readfile, path)
   return read and vim.tbl_map(function(line) return (line:gsub('\r$', '')) end, lines) or {}
 end
 
+--- A hit's file as Neovim shows files.
 ---@param hit sextant.Hit
----@param answer sextant.Answer
----@return string # relative to the hit's workspace folder, which is named where there are several
-local function place(hit, answer)
-  local path = vim.uri_to_fname(hit.location.uri)
-  for _, folder in ipairs(answer.folders) do
-    local root = vim.uri_to_fname(folder.uri)
-    local above = #answer.folders > 1 and vim.fs.dirname(root) or root
-    if vim.startswith(path, root .. '/') then path = path:sub(#above + 2) end
-  end
-  return ('%s:%d'):format(path, hit.location.range.start.line + 1)
-end
+---@return string
+function M.path(hit) return vim.fn.fnamemodify(vim.uri_to_fname(hit.location.uri), ':~:.') end
 
 --- Bring a text to a width in cells: filled up, or cut with an ellipsis, at the front if the end matters more.
 local function fit(text, width, keep_end)
@@ -82,30 +53,38 @@ function M.say(text, level)
   vim.notify(vim.trim(fit(line, vim.v.echospace)), level)
 end
 
+--- Bring texts to the width of the widest one, but not beyond `most` cells.
+---@param texts string[]
+---@param most number
+---@param keep_end? boolean
+---@return string[]
+local function column(texts, most, keep_end)
+  local width = math.min(math.floor(most), vim.fn.max(vim.tbl_map(vim.api.nvim_strwidth, texts)))
+  return vim.tbl_map(function(text) return width > 0 and fit(text, width, keep_end) .. ' ' or '' end, texts)
+end
+
 --- Lay hits out in columns: icon, name, container, path:line, score, first sentence of the documentation.
 ---@param answer sextant.Answer
 ---@param width integer cells
 ---@return sextant.Chunk[][]
 function M.rows(answer, width)
-  local icons, widest = require('sextant.config').options.icons, { 0, 0, 0 }
-  local function columns(hit) return { hit.name, hit.containerName or '', place(hit, answer) } end
-  for _, hit in ipairs(answer.hits) do
-    for i, text in ipairs(columns(hit)) do
-      local most = math.floor(width * ({ 0.24, 0.14, 0.26 })[i])
-      widest[i] = math.min(most, math.max(widest[i], vim.api.nvim_strwidth(text) + 1))
-    end
-  end
-  return vim.tbl_map(function(hit)
-    local kind, text = vim.lsp.protocol.SymbolKind[hit.kind] or '', columns(hit)
-    return {
-      { fit(icons[kind] or '·', 2), 'Sextant' .. (groups[kind] or 'Type') },
-      { fit(text[1], widest[1] - 1) .. ' ', 'SextantName' },
-      { widest[2] > 0 and fit(text[2], widest[2] - 1) .. ' ' or '', 'SextantContainer' },
-      { fit(text[3], widest[3] - 1, true) .. ' ', 'SextantPath' },
+  local function place(hit) return ('%s:%d'):format(M.path(hit), hit.location.range.start.line + 1) end
+  local function container(hit) return hit.containerName or '' end
+  local names = column(vim.tbl_map(function(hit) return hit.name end, answer.hits), width * 0.24)
+  local containers = column(vim.tbl_map(container, answer.hits), width * 0.14)
+  local places, rows = column(vim.tbl_map(place, answer.hits), width * 0.26, true), {}
+  for i, hit in ipairs(answer.hits) do
+    local kind = vim.lsp.protocol.SymbolKind[hit.kind] or ''
+    rows[i] = {
+      { fit(require('sextant.config').options.icons[kind] or '·', 2), 'Sextant' .. (groups[kind] or 'Type') },
+      { names[i], 'SextantName' },
+      { containers[i], 'SextantContainer' },
+      { places[i], 'SextantPath' },
       { ('%.2f '):format(hit.score), 'SextantScore' },
       { ((hit.detail or hit.signature or ''):gsub('%s+', ' ')), 'SextantDetail' },
     }
-  end, answer.hits)
+  end
+  return rows
 end
 
 --- Join the chunks of a row; the highlights are byte columns.
@@ -134,23 +113,17 @@ function M.preview(buf, win, hit)
     vim.bo[buf].syntax = filetype
   end
   vim.api.nvim_buf_clear_namespace(buf, namespace, 0, -1)
-  for row = range.start.line, math.min(range['end'].line, #lines - 1) do
-    vim.api.nvim_buf_set_extmark(buf, namespace, row, 0, { number_hl_group = 'SextantTarget' })
-  end
-  for _, term in ipairs(hit.why and hit.why.terms or {}) do
-    local at = term.weight > hit.why.terms[1].weight / 4 and term.range
-    local line = at and lines[at.start.line + 1]
-    if line then
-      local to = M.to_byte(line, at['end'].character, hit.encoding)
-      local mark = { end_col = to, hl_group = 'SextantMatch', priority = 200 }
-      local from = M.to_byte(line, at.start.character, hit.encoding)
-      vim.api.nvim_buf_set_extmark(buf, namespace, at.start.line, math.min(from, to), mark)
-    end
-  end
+  local definition = { end_row = range['end'].line, number_hl_group = 'SextantTarget', strict = false }
+  vim.api.nvim_buf_set_extmark(buf, namespace, range.start.line, 0, definition)
+  local terms = hit.why and hit.why.terms or {}
+  local heavy = vim.tbl_filter(function(term) return term.range and term.weight > terms[1].weight / 4 end, terms)
+  vim.lsp.util.buf_clear_references(buf)
+  vim.lsp.util.buf_highlight_references(buf, heavy, hit.encoding)
   vim.api.nvim_win_call(win, function()
     local line = math.min(hit.location.range.start.line + 1, #lines)
     vim.fn.winrestview({ lnum = line, topline = math.max(1, range.start.line - 1), leftcol = 0 })
     vim.wo.number = true
+    vim.opt_local.winhighlight:append({ LspReferenceText = 'SextantMatch' })
   end)
 end
 
@@ -158,16 +131,12 @@ end
 ---@param answer sextant.Answer
 ---@return vim.quickfix.entry[]
 function M.items(answer)
-  local documents = vim.defaulttable(M.lines)
   return vim.tbl_map(function(hit)
-    local path, start = vim.uri_to_fname(hit.location.uri), hit.location.range.start
+    -- One at a time: they would be sorted.
+    local item = vim.lsp.util.locations_to_items({ hit.location }, hit.encoding)[1]
     local where = hit.containerName and (' (%s)'):format(hit.containerName) or ''
-    return {
-      filename = path,
-      lnum = start.line + 1,
-      col = M.to_byte(documents[path][start.line + 1] or '', start.character, hit.encoding) + 1,
-      text = ('%.2f %s%s  %s'):format(hit.score, hit.name, where, hit.detail or hit.signature or ''),
-    }
+    item.text = ('%.2f %s%s  %s'):format(hit.score, hit.name, where, hit.detail or hit.signature or '')
+    return item
   end, answer.hits)
 end
 

@@ -14,18 +14,16 @@ function M.setup(options)
     vim.lsp.config('sextant', config.lsp())
     vim.lsp.enable('sextant')
   else
-    local group = vim.api.nvim_create_augroup('sextant.attach', {})
-    local function attach(event) client.attach(event.buf) end
-    vim.api.nvim_create_autocmd('FileType', { group = group, callback = attach })
+    local on = { group = vim.api.nvim_create_augroup('sextant.attach', {}) }
+    on.callback = function(event) client.attach(event.buf) end
+    vim.api.nvim_create_autocmd('FileType', on)
     client.attach_all()
   end
-  for name, modes in pairs(config.options.keymaps and { search = { 'n' }, similar = { 'n', 'x' } } or {}) do
-    local keys, plug = name == 'search' and '<leader>ss' or '<leader>sf', ('<Plug>(sextant-%s)'):format(name)
-    for _, mode in ipairs(modes) do
-      local free = vim.fn.maparg(keys, mode) == '' and vim.fn.hasmapto(plug, mode) == 0
-      if free then vim.keymap.set(mode, keys, plug, { desc = 'Sextant: ' .. name }) end
-    end
-  end
+  if not config.options.keymaps then return end
+  -- Where they are taken they stay as they are.
+  local free = { unique = true, desc = 'Sextant' }
+  pcall(vim.keymap.set, 'n', '<leader>ss', '<Plug>(sextant-search)', free)
+  pcall(vim.keymap.set, { 'n', 'x' }, '<leader>sf', '<Plug>(sextant-similar)', free)
 end
 
 ---@class sextant.Show
@@ -34,34 +32,28 @@ end
 ---@field options? table for the picker
 ---@field lines? { [1]: integer, [2]: integer } for similar(): not the selection
 
-local pickers = { snacks = 'snacks.picker', ['fzf-lua'] = 'fzf-lua', telescope = 'telescope' }
-
+--- The wanted picker, else the built-in one. An adapter can be loaded only where its plugin is.
 ---@param wanted string
----@return string # the name of an adapter
+---@return fun(question: sextant.Question, options?: table)
 local function picker(wanted)
   for _, name in ipairs(wanted == 'auto' and { 'snacks', 'fzf-lua', 'telescope' } or { wanted }) do
-    if pickers[name] and pcall(require, pickers[name]) then return name == 'fzf-lua' and 'fzf' or name end
+    local found, show = pcall(require, 'sextant.picker.' .. name)
+    if found then return show end
   end
-  if wanted ~= 'auto' and wanted ~= 'float' then
-    vim.notify_once(('sextant: no picker %q; using the built-in one'):format(wanted), vim.log.levels.WARN)
-  end
-  return 'float'
+  local text = ('sextant: no picker %q; using the built-in one'):format(wanted)
+  if wanted ~= 'auto' then vim.notify_once(text, vim.log.levels.WARN) end
+  return require('sextant.picker.float')
 end
 
 ---@param question sextant.Question
 ---@param show? sextant.Show
 local function answer(question, show)
-  show = show or {}
-  if not show.to then
-    local name = picker(show.picker or require('sextant.config').options.picker)
-    return require('sextant.picker.' .. name)(question, show.options)
-  end
+  local to, wanted = show and show.to, show and show.picker or require('sextant.config').options.picker
+  if not to then return picker(wanted)(question, show and show.options) end
   question:ask(question.words, function(found)
-    if found.notice then
-      require('sextant.hit').say(found.notice, vim.log.levels[found.failed and 'ERROR' or 'WARN'])
-    end
-    if #found.hits == 0 then return end
-    require('sextant.hit').list(found, vim.trim(question.title .. ': ' .. question.words), show.to)
+    local hits = require('sextant.hit')
+    if found.notice then hits.say(found.notice, vim.log.levels[found.failed and 'ERROR' or 'WARN']) end
+    if #found.hits > 0 then hits.list(found, vim.trim(question.title .. ': ' .. question.words), to) end
   end)
 end
 
@@ -116,36 +108,35 @@ function M.describe(folder)
   return vim.trim(('%s: %s, %s. %s'):format(path, folder.state, folder.summary or '', message))
 end
 
+--- Which list an argument such as ++quickfix names.
+local function list_of(words) return words[1] and words[1]:match('^%+%+(%l+)$') end
+
 local commands = {
   reindex = function(words)
-    local scoped = words[1] == 'all' or words[1] == 'changed'
-    M.reindex(scoped and words[1] or nil, words[scoped and 2 or 1])
+    local scope = vim.list_contains({ 'all', 'changed' }, words[1]) and table.remove(words, 1) or nil
+    M.reindex(scope, words[1])
   end,
   tune = function(words) M.tune(words[1]) end,
   status = function()
     request('sextant/indexStatus', nil, function(status)
-      local lines = vim.tbl_map(M.describe, status.folders)
       local text = 'encoder %s, %s neighbours, %.0f MB of memory'
-      table.insert(lines, text:format(status.encoder, status.backend, status.residentBytes / 2 ^ 20))
+      local engine = text:format(status.encoder, status.backend, status.residentBytes / 2 ^ 20)
+      local lines = vim.list_extend(vim.tbl_map(M.describe, status.folders), { engine })
       vim.api.nvim_echo({ { table.concat(lines, '\n') } }, false, {})
     end)
   end,
   cancel = function()
-    local count = require('sextant.client').cancel_jobs()
-    vim.notify(count > 0 and 'sextant: cancelling' or 'sextant: there is nothing to cancel')
+    local any = require('sextant.client').cancel_jobs() > 0
+    vim.notify(any and 'sextant: cancelling' or 'sextant: there is nothing to cancel')
   end,
-  log = function()
-    vim.cmd.tabedit(vim.fn.fnameescape(require('vim.lsp.log').get_filename()))
-    vim.cmd.normal({ 'G', bang = true })
-  end,
+  log = function() vim.cmd('tabedit +$ ' .. vim.fn.fnameescape(require('vim.lsp.log').get_filename())) end,
   search = function(words, command)
     -- Not joined from words: blanks inside quotes matter.
-    local query = command.args:gsub('^%s*search%s*', ''):gsub('^%+%+%l+%s*', '')
-    M.search(query, { to = words[1] and words[1]:match('^%+%+(%l+)$') })
+    M.search(command.args:gsub('^%s*search%s*', ''):gsub('^%+%+%l+%s*', ''), { to = list_of(words) })
   end,
   similar = function(words, command)
     local lines = command.range > 0 and { command.line1, command.line2 } or nil
-    M.similar({ to = words[1] and words[1]:match('^%+%+(%l+)$'), lines = lines })
+    M.similar({ to = list_of(words), lines = lines })
   end,
 }
 

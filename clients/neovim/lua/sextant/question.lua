@@ -1,11 +1,9 @@
 -- A question that a picker asks again and again as its words change.
 local client = require('sextant.client')
-local hit = require('sextant.hit')
 
 ---@class sextant.Question
 ---@field title string
 ---@field words string the words to begin with
----@field hint string shown while there are none
 ---@field stop fun(self: sextant.Question) cancel what was asked last
 ---@field private static boolean whether words filter one answer instead of asking anew
 ---@field private known? sextant.Answer
@@ -15,38 +13,27 @@ local hit = require('sextant.hit')
 local Question = {}
 Question.__index = Question
 
----@param result table the server's SearchResult
+---@param result sextant.SearchResult
 ---@param from vim.lsp.Client
 ---@return sextant.Answer
 local function answer_of(result, from)
-  local notices = vim.list_slice(result.notices or {})
-  local words = vim.tbl_map(function(completion) return completion.label end, result.completions or {})
-  local verdict = words[1] and table.concat(words, ' ') or #result.hits == 0 and 'nothing found'
-  table.insert(notices, verdict or result.lowConfidence and 'nothing matches well, these are guesses' or nil)
-  table.insert(notices, result.isIncomplete and 'still indexing…' or nil)
-  for _, each in ipairs(result.hits) do
-    each.encoding = from.offset_encoding
-  end
-  local folders, again = from.workspace_folders or {}, result.isIncomplete
-  return { hits = result.hits, notice = notices[1] and table.concat(notices, ' · '), again = again, folders = folders }
+  local labels = vim.tbl_map(function(completion) return completion.label end, result.completions or {})
+  local notices = vim.list_extend(vim.list_slice(result.notices or {}), labels)
+  local own = { encoding = from.offset_encoding }
+  local answer = { again = result.isIncomplete, completions = result.completions }
+  answer.hits = vim.tbl_map(function(hit) return vim.tbl_extend('error', hit, own) end, result.hits)
+  answer.notice = notices[1] and table.concat(notices, ' · ')
+  return answer
 end
-
---- An answer without hits.
----@type sextant.Answer
-Question.nothing = { hits = {}, folders = {} }
 
 --- The hits that match the words, best match first.
 ---@param answer sextant.Answer
 ---@param words string
 ---@return sextant.Answer
 local function filter(answer, words)
-  local keys = {}
-  for i, each in ipairs(answer.hits) do
-    keys[i] = { i = i, text = table.concat({ each.name, each.containerName or '', each.location.uri }, ' ') }
-  end
-  local found = vim.fn.matchfuzzy(keys, words, { key = 'text' })
-  local hits = vim.tbl_map(function(key) return answer.hits[key.i] end, found)
-  return words == '' and answer or vim.tbl_extend('force', answer, { hits = hits })
+  if words == '' then return answer end
+  local function text(hit) return table.concat({ hit.name, hit.containerName or '', hit.location.uri }, ' ') end
+  return vim.tbl_extend('force', answer, { hits = vim.fn.matchfuzzy(answer.hits, words, { text_cb = text }) })
 end
 
 --- Ask with these words; what was asked before is cancelled and never answered.
@@ -56,11 +43,10 @@ end
 function Question:ask(words, done, early)
   self:stop()
   if self.known and not self.known.again then return done(filter(self.known, words)) end
-  if vim.trim(words) == '' and not self.static then return done(Question.nothing) end
+  if vim.trim(words) == '' and not self.static then return done({ hits = {}, notice = 'what does the code do?' }) end
   local function params(to) return self.params(to, words) end
   self.stop = client.request(self.buf, self.method, params, function(err, ...)
-    local failed = err and { notice = err.message, failed = true }
-    local answer = failed and vim.tbl_extend('force', Question.nothing, failed) or answer_of(...)
+    local answer = err and { hits = {}, notice = err.message, failed = true } or answer_of(...)
     self.known = self.static and not err and answer or nil
     done(self.static and filter(answer, words) or answer)
   end, early and function(...) early(answer_of(...)) end)
@@ -74,10 +60,10 @@ end
 function Question.new(method, words, params)
   local static, buf = method ~= 'sextant/search', vim.api.nvim_get_current_buf()
   local shared = { limit = require('sextant.config').options.limit, explain = true }
-  local fields = { static = static, buf = buf, method = method, words = words, stop = function() end }
-  fields.params = function(...) return vim.tbl_extend('force', shared, params(...)) end
-  fields.title, fields.hint = static and 'Similar code' or 'Sextant', static and 'filter' or 'what does the code do?'
-  return setmetatable(fields, Question)
+  local question = { static = static, buf = buf, method = method, words = words, stop = function() end }
+  question.params = function(...) return vim.tbl_extend('force', shared, params(...)) end
+  question.title = static and 'Similar code' or 'Sextant'
+  return setmetatable(question, Question)
 end
 
 --- Search by meaning.
@@ -106,6 +92,17 @@ local function selection(lines)
   return { from[1] - 1, from[2] }, { to[1] - 1, math.min(to[2] + width, #last) }
 end
 
+--- A place in a client's units. (character_offset() of vim.lsp.util counts wrong in Neovim 0.10.)
+---@param buf integer
+---@param point { [1]: integer, [2]: integer } line and byte column
+---@param encoding string
+---@return lsp.Position
+local function position(buf, point, encoding)
+  local text = vim.api.nvim_buf_get_text(buf, point[1], 0, point[1], point[2], {})[1]
+  local units = { ['utf-8'] = string.len, ['utf-16'] = vim.fn.strutf16len, ['utf-32'] = vim.fn.strchars }
+  return { line = point[1], character = units[encoding](text) }
+end
+
 --- Find what is like the selection, the given lines, or the function around the cursor.
 ---@param lines? { [1]: integer, [2]: integer }
 ---@return sextant.Question
@@ -114,14 +111,12 @@ function Question.similar(lines)
   local named = vim.bo[buf].buftype == '' and vim.api.nvim_buf_get_name(buf) ~= ''
   local text = vim.api.nvim_buf_get_text(buf, from[1], from[2], to[1], to[2], {})
   if not named and #text[1] + #text == 1 then text = vim.api.nvim_buf_get_lines(buf, 0, -1, false) end
-  local lines_at, filetype = { vim.fn.getline(from[1] + 1), vim.fn.getline(to[1] + 1) }, vim.bo[buf].filetype
+  local place = { text = table.concat(text, '\n'), languageId = vim.bo[buf].filetype }
   return Question.new('sextant/findSimilar', '', function(asked)
-    local function position(point, line)
-      return { line = point[1], character = hit.to_units(line, point[2], asked.offset_encoding) }
-    end
-    local range = { start = position(from, lines_at[1]), ['end'] = position(to, lines_at[2]) }
-    local place = named and { textDocument = { uri = vim.uri_from_bufnr(buf) }, range = range } or {}
-    place.text, place.languageId = table.concat(text, '\n'), asked.config.get_language_id(buf, filetype)
+    if not named then return place end
+    place.textDocument = { uri = vim.uri_from_bufnr(buf) }
+    local encoding = asked.offset_encoding
+    place.range = { start = position(buf, from, encoding), ['end'] = position(buf, to, encoding) }
     return place
   end)
 end

@@ -1,5 +1,6 @@
 -- snacks.nvim as the picker.
 local hits = require('sextant.hit')
+local picker = require('snacks').picker
 
 ---@param question sextant.Question
 ---@param options? table its own
@@ -13,8 +14,8 @@ return function(question, options)
           local rows = hits.rows(answer, context.picker.list.win:size().width - 2)
           items = hits.items(answer)
           for i, item in ipairs(items) do
-            local hit = { row = rows[i], hit = answer.hits[i], file = item.filename, pos = { item.lnum, item.col - 1 } }
-            items[i] = vim.tbl_extend('error', hit, { text = item.text })
+            item.row, item.hit = rows[i], answer.hits[i]
+            item.file, item.pos = item.filename, { item.lnum, item.col - 1 }
           end
           context.picker.title = answer.notice or question.title
           context.picker:update_titles()
@@ -29,12 +30,12 @@ return function(question, options)
   end
   local function preview(context)
     context.preview:reset()
-    context.preview:set_title(vim.fn.fnamemodify(context.item.file, ':~:.'))
+    context.preview:set_title(hits.path(context.item.hit))
     hits.preview(context.buf, context.win, context.item.hit)
   end
   local defaults = { title = question.title, search = question.words, live = true, supports_live = true }
   defaults.finder, defaults.preview, defaults.on_close = find, preview, function() question:stop() end
   defaults.format = function(item) return item.row end
   defaults.sort = { fields = { 'score:desc', 'idx' } } -- the server's order is the order
-  require('snacks').picker.pick(vim.tbl_deep_extend('force', defaults, options or {}))
+  picker.pick(vim.tbl_deep_extend('force', defaults, options or {}))
 end

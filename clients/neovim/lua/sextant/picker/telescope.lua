@@ -1,5 +1,6 @@
 -- Telescope as the picker.
 local hits = require('sextant.hit')
+local pickers = require('telescope.pickers')
 
 ---@param question sextant.Question
 ---@param options? table Telescope's own
@@ -21,10 +22,10 @@ return function(question, options)
     return items
   end
   local previewer = require('telescope.previewers').new_buffer_previewer({
-    dyn_title = function(_, entry) return vim.fn.fnamemodify(entry.filename, ':~:.') end,
+    dyn_title = function(_, entry) return hits.path(entry.value) end,
     define_preview = function(self, entry) hits.preview(self.state.bufnr, self.state.winid, entry.value) end,
   })
-  picker = require('telescope.pickers').new(options or {}, {
+  picker = pickers.new(options or {}, {
     prompt_title = question.title,
     default_text = question.words,
     finder = require('telescope.finders').new_dynamic({ fn = find, entry_maker = function(item) return item end }),

@@ -1,10 +1,10 @@
 -- fzf-lua as the picker.
+local fzf = require('fzf-lua')
 local hits = require('sextant.hit')
 
 ---@param question sextant.Question
 ---@param options? table fzf-lua's own
 return function(question, options)
-  local fzf = require('fzf-lua')
   local answer ---@type sextant.Answer
   local colored = fzf.utils.ansi_from_hl
 
@@ -17,9 +17,7 @@ return function(question, options)
     end
   end
   local function list(to)
-    local function act(lines)
-      hits.list(vim.tbl_extend('force', answer, { hits = vim.tbl_map(hit_of, lines) }), question.title, to)
-    end
+    local function act(lines) hits.list({ hits = vim.tbl_map(hit_of, lines) }, question.title, to) end
     return { fn = act, prefix = 'select-all' }
   end
 
@@ -47,16 +45,11 @@ return function(question, options)
       end)
     end
   end
-  local defaults = {
-    prompt = question.title .. '> ',
-    query = question.words,
-    exec_empty_query = true,
-    previewer = Previewer,
-    fzf_opts = { ['--delimiter'] = '\t', ['--with-nth'] = '2..', ['--multi'] = true, ['--ansi'] = true },
-    winopts = { preview = { layout = 'vertical' }, on_close = function() question:stop() end },
-    actions = { ['enter'] = open(), ['ctrl-s'] = open('split'), ['ctrl-v'] = open('vsplit') },
-  }
-  defaults.actions['ctrl-t'] = open('tab split')
-  defaults.actions['ctrl-q'], defaults.actions['alt-l'] = list('quickfix'), list('loclist')
+  local actions = { ['enter'] = open(), ['ctrl-s'] = open('split'), ['ctrl-v'] = open('vsplit') }
+  actions['ctrl-t'], actions['ctrl-q'], actions['alt-l'] = open('tab split'), list('quickfix'), list('loclist')
+  local defaults = { prompt = question.title .. '> ', query = question.words, exec_empty_query = true }
+  defaults.actions, defaults.previewer = actions, Previewer
+  defaults.fzf_opts = { ['--delimiter'] = '\t', ['--with-nth'] = '2..', ['--multi'] = true, ['--ansi'] = true }
+  defaults.winopts = { preview = { layout = 'vertical' }, on_close = function() question:stop() end }
   fzf.fzf_live(find, vim.tbl_deep_extend('force', defaults, options or {}))
 end
