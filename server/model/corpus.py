@@ -15,8 +15,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from server.index.extract import extract
 from server.index.languages import language_of
+from server.index.parser import HERE, Parser
 from server.model import asked, prose, snapshots, tokens
 from server.types import Kind, Unit
 
@@ -124,12 +124,14 @@ def write(path: Path, records: Iterable[Record]) -> None:
     beside.replace(path)
 
 
-def records(files: Iterable[tuple[str, bytes]], settings: Settings = Settings()) -> list[Record]:
+def records(files: Iterable[tuple[str, bytes]], settings: Settings = Settings(), parser: Parser = HERE) -> list[Record]:
     """Return the records of one repository's (path, content) pairs, without near duplicates."""
-    return [record for _, record in _located(files, settings)]
+    return [record for _, record in _located(files, settings, parser)]
 
 
-def _located(files: Iterable[tuple[str, bytes]], settings: Settings) -> Iterator[tuple[str, Record]]:
+def _located(
+    files: Iterable[tuple[str, bytes]], settings: Settings, parser: Parser = HERE
+) -> Iterator[tuple[str, Record]]:
     seen: set[str] = set()
     taken = tests = 0
     for path, data in files:
@@ -137,7 +139,7 @@ def _located(files: Iterable[tuple[str, bytes]], settings: Settings) -> Iterator
         testing = bool(_TEST.search(path))
         if not language or _unfit(data) or (testing and tests >= settings.test_share * settings.units):
             continue
-        for unit in extract(data, language, path):
+        for unit in parser.units(data, language, path):
             bag = tokens.subtokens(unit.passage.body)
             if unit.kind not in _KINDS or not settings.tokens[0] <= len(bag) <= settings.tokens[1]:
                 continue

@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from server.config import Settings
+from server.index.apart import Died
 from server.index.files import Skip, read, walk
 from server.index.ignore import IgnoreRules
+from server.index.parser import ParserApart
 from server.model import asked, snapshots
 from server.model.corpus import Record, records
 from server.model.corpus import Settings as Cut
@@ -84,16 +86,22 @@ def _is_held_out(path: str) -> bool:
 
 def _cut(root: Path, settings: Settings, token: CancelToken) -> Iterator[tuple[Record, str]]:
     seen: set[str] = set()
-    for found in walk(root, IgnoreRules(root, settings.exclude), settings, token):
-        if found.reason is None:
+    parser = ParserApart(settings.worker_bytes)
+    try:
+        for found in walk(root, IgnoreRules(root, settings.exclude), settings, token):
+            if found.reason is not None:
+                continue
             try:
                 content, _ = read(root, found.path, settings)
-            except Skip:
+                own = records([(found.path, content)], Cut(test_share=1.0), parser)
+            except (Skip, Died):
                 continue
-            for record in records([(found.path, content)], Cut(test_share=1.0)):
+            for record in own:
                 if record.digest not in seen:
                     seen.add(record.digest)
                     yield record, found.path
+    finally:
+        parser.close()
 
 
 def _corpus(pairs: Iterable[tuple[Record, str]]) -> Corpus:

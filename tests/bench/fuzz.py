@@ -48,7 +48,7 @@ POSITION = st.fixed_dictionaries({"line": NUMBERS, "character": NUMBERS})
 RANGE = st.fixed_dictionaries({"start": POSITION, "end": POSITION})
 DOCUMENT = st.fixed_dictionaries({"uri": URIS})
 CONTENT = st.text(st.sampled_from("ab(){}:=\"'#/*\n\r\t é\u0301漢🙂\f\u2028\x00\ufeff"), max_size=40) | st.sampled_from(
-    list(SOURCES.values())
+    [*SOURCES.values(), "/* a " * 300, "a<b<" * 500]  # the last ones are hard to parse
 )
 FIELDS = {
     "query": CONTENT | st.sampled_from(["retry", "lang:python x", "kind:", "-path:**", "path:" + "*" * 9]),
