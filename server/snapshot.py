@@ -89,8 +89,8 @@ class Snapshot:
             return self._like(self._snippet(question.text, "", token), vector, masks, question, token, query.explain)
         found, matrix, terms, vector = self.candidates(question, token, by_words)
         scores = self.ranker().scores(matrix)
-        best = diversity.collapsed(diversity.ordered(found, scores, question.limit))
-        best = diversity.spread(best, self.ranker().demotion, question.limit)
+        best = diversity.collapsed(found, diversity.ordered(found, scores, question.limit))
+        best = diversity.spread(found, best, self.ranker().demotion, question.limit)
         explained = (question.text, vector, terms) if query.explain else None
         return self._result(best, explained, self.ranker().is_guess(matrix))
 

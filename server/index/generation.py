@@ -54,12 +54,7 @@ def write(parent: Path, segment: Segment, sequence: int, fingerprint: str, with_
             _write(folder / field, data)
             digests[field] = [list(array.shape), hashlib.sha256(data).hexdigest()]
         if annoy is not None and with_tree and len(segment) >= ANNOY_MIN_ROWS:
-            tree = annoy.AnnoyIndex(segment.vectors.shape[1], "angular")
-            tree.set_seed(1)
-            for row, vector in enumerate(segment.vectors):
-                tree.add_item(row, vector)
-            tree.build(ANNOY_TREES, n_jobs=1)  # one job: the same bytes each time
-            tree.save(os.fspath(folder / "tree.ann"))
+            grow(folder / "tree.ann", segment.vectors)
             digests["tree.ann"] = [[len(segment)], _digest(folder / "tree.ann")]
         meta = {
             "sequence": sequence,
@@ -75,6 +70,16 @@ def write(parent: Path, segment: Segment, sequence: int, fingerprint: str, with_
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return name
+
+
+def grow(path: Path, vectors: Vectors) -> None:
+    """Write the trees of some vectors; OSError when the disk is full."""
+    tree = annoy.AnnoyIndex(vectors.shape[1], "angular")
+    tree.set_seed(1)
+    for row, vector in enumerate(vectors):
+        tree.add_item(row, vector)
+    tree.build(ANNOY_TREES, n_jobs=1)  # one job: the same bytes each time
+    tree.save(os.fspath(path))
 
 
 def encoder_of(parent: Path, name: str) -> str:
@@ -102,7 +107,12 @@ def read(parent: Path, name: str, fingerprint: str) -> tuple[Segment, int] | Non
         files = arrays["file_of"]
         if not all(isinstance(path, str) for path in meta["paths"]) or len(meta["paths"]) <= files.max(initial=-1):
             return None
-        near = _tree(folder, meta["files"], arrays["vectors"].shape[1]) if "tree.ann" in meta["files"] else None
+        near = None
+        if annoy is not None and "tree.ann" in meta["files"]:
+            [count], digest = meta["files"]["tree.ann"]
+            # Annoy crashes the process on a damaged file.
+            if _digest(folder / "tree.ann") == digest:
+                near = opened(folder / "tree.ann", arrays["vectors"].shape[1], count)
         segment = Segment(
             tuple(meta["paths"]),
             tuple(meta["languages"]),
@@ -159,20 +169,15 @@ def remove_others(parent: Path, keep: Collection[str]) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _tree(
-    folder: Path, files: dict[str, tuple[list[int], str]], dimensions: int
-) -> Callable[[Vectors, int], npt.NDArray[np.int64]] | None:
-    """Load the tree once its digest is verified: Annoy crashes the process on a damaged file."""
-    path = folder / "tree.ann"
-    if annoy is None or _digest(path) != files["tree.ann"][1]:
-        return None
+def opened(path: Path, dimensions: int, count: int) -> Callable[[Vectors, int], npt.NDArray[np.int64]] | None:
+    """Map the trees of so many vectors, whose file is known to be whole; None where they cannot be used."""
     tree = annoy.AnnoyIndex(dimensions, "angular")
     with contextlib.suppress(OSError):
         tree.load(os.fspath(path))
-        if tree.get_n_items() == files["tree.ann"][0][0]:
+        if tree.get_n_items() == count:
 
-            def near(vector: Vectors, count: int) -> npt.NDArray[np.int64]:
-                return np.array(tree.get_nns_by_vector(vector, count, search_k=ANNOY_SEARCH_K), dtype=np.int64)
+            def near(vector: Vectors, wanted: int) -> npt.NDArray[np.int64]:
+                return np.array(tree.get_nns_by_vector(vector, wanted, search_k=ANNOY_SEARCH_K), dtype=np.int64)
 
             return near
     return None
