@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from server.globs import Rules, parsed
+from server.index.actions import is_action
 from server.index.columns import name_hash
 from server.index.languages import LANGUAGES
 from server.index.lexical import FIELDS as LEXICAL_FIELDS
@@ -94,6 +95,8 @@ class Question:
     """It is a name and nothing else."""
     is_code: bool = False
     """It is pasted code, and what is like it is asked for."""
+    is_action: bool = False
+    """It asks for what does something."""
     allows_tests: bool = False
     """Tests are spoken of, so they are not out of place."""
     wants_tests: bool = False
@@ -142,6 +145,7 @@ def parse(query: Query) -> Question:
         query.limit,
         is_name,
         is_code,
+        is_action=not is_name and not is_code and is_action(text),
         allows_tests=is_code or _TESTS.search(text) is not None,
         wants_tests=not is_code and _TESTS_OF.search(text) is not None,
         allows_examples=is_code or _EXAMPLES.search(text) is not None,

@@ -31,6 +31,8 @@ class Example:
     text: str
     wanted: frozenset[str]
     """Paths of the files that answer it; none for a foreign question."""
+    units: frozenset[tuple[str, str, str]] = frozenset()
+    """The units of those that answer it best, if somebody said so: path below what is indexed, container, name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +47,25 @@ class Source:
     examples: tuple[Example, ...]
 
 
-def sources(repos: Path, annotations: Path, checkouts: Path, only: Sequence[str] = ()) -> Iterator[Source]:
-    """Yield the repositories that there are both questions and files of."""
+def sources(
+    repos: Path, annotations: Path, checkouts: Path, only: Sequence[str] = (), units: Path | None = None
+) -> Iterator[Source]:
+    """Yield the repositories that there are both questions and files of; `units`: the best units of some questions."""
+    best = json.loads(units.read_text(encoding="utf-8")) if units else {}
     for spec in json.loads(repos.read_text(encoding="utf-8")):
         name, inner = spec["name"], spec.get("benchmark_root") or ""
         asked, root = annotations / f"{name}.json", checkouts / name / inner
         if (only and name not in only) or not asked.exists() or not root.is_dir():
             continue
         examples = tuple(
-            Example(name, spec["language"], one["category"], one["query"], _targets(one, checkouts / name, inner))
+            Example(
+                name,
+                spec["language"],
+                one["category"],
+                one["query"],
+                _targets(one, checkouts / name, inner),
+                frozenset(map(tuple, best.get(name, {}).get(one["query"], ()))),
+            )
             for one in json.loads(asked.read_text(encoding="utf-8"))
         )
         yield Source(name, spec["language"], root, f"{inner}/" if inner else "", examples)

@@ -1,13 +1,15 @@
 """The ranker's trainer: questions with the files that answer them in, the weights of the features out.
 
-usage: sextant train --ranker REPOS_JSON ANNOTATIONS CHECKOUTS [--foreign FILE] [--only NAME ...] [--out FILE]
+usage: sextant train --ranker REPOS_JSON ANNOTATIONS CHECKOUTS [--units FILE] [--foreign FILE] [--only NAME ...]
+                              [--out FILE]
 
 Each repository is indexed by the real engine. First the weights of the lexical fields are learned (`fields.py`), as
-the features depend on them. Then a linear model of the features is fitted to put the files that answer
-above the others: the score of a file is that of its best unit, the loss is the softmax cross-entropy over the files of
-a question (ListNet, Cao et al. 2007), a language counts as much as any other. Features that can only speak for (or
-only against) a unit keep that sign. The figures printed are cross-validated: a repository is ranked with weights that
-have not seen it.
+the features depend on them. Then a linear model of the features is fitted to put the files that answer above the
+others: the score of a file is that of its best unit, the loss is the softmax cross-entropy over the files of a
+question (ListNet, Cao et al. 2007), a language counts as much as any other. Where the best units of a question are
+known, the same loss over its units is added: a file's class should not stand for the method that is asked for.
+Features that can only speak for (or only against) a unit keep that sign. The figures printed are cross-validated: a
+repository is ranked with weights that have not seen it.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ from server.types import CancelToken, Json, Query
 
 DEMOTION = 0.5
 """Of a hit for each better one in its file; RESULTS.md has what others are worth."""
+UNIT_LOSS = 0.5
+"""What the units of a question count beside its files; RESULTS.md has what others are worth."""
 RIDGE = 0.05
 """Weight of the squares of the weights (of features with deviation 1)."""
 _STEPS, _RATE = 300, 0.05
@@ -54,8 +58,8 @@ FOLDS = 5
 """Of repositories, for the weights of the fields."""
 ALIEN_SHARE = 3
 """A repository is asked every third foreign question; another is asked the next ones."""
-_LEAST_CAUGHT = 0.95
-"""Foreign questions that are to be called guesses; the margin is for others than the ones that were learned from."""
+_SUSPECTED = 0.015
+"""Share of the questions with an answer that may be called guesses; RESULTS.md has how many of the others then are."""
 
 Column = npt.NDArray[np.float64]
 
@@ -72,6 +76,8 @@ class Examples:
     matrices: list[npt.NDArray[np.float32]] = field(default_factory=list)
     files: list[list[str]] = field(default_factory=list)
     """The path of each candidate."""
+    best: list[npt.NDArray[np.bool_]] = field(default_factory=list)
+    """Whether each candidate is one of the best units, as far as those are known."""
 
     def add(self, example: Example, snapshot: Snapshot, prefix: str) -> None:
         """Ask a question and keep the features of what may answer."""
@@ -79,20 +85,25 @@ class Examples:
         found, matrix, _, _ = replace(snapshot, ranker=lambda: ranker).candidates(
             questions.parse(Query(example.text)), CancelToken()
         )
-        paths = []
-        for layer, row in zip(found.layer_of.tolist(), found.rows.tolist(), strict=True):
+        paths, best = [], np.zeros(len(found), np.bool_)
+        for at, (layer, row) in enumerate(zip(found.layer_of.tolist(), found.rows.tolist(), strict=True)):
             segment = found.layers[layer].segment
-            paths.append(prefix + segment.paths[segment.file_of[row]])
+            path = segment.paths[segment.file_of[row]]
+            paths.append(prefix + path)
+            if example.units:
+                name, container, _, _ = segment.strings(row)
+                best[at] = (path, container, name) in example.units
         order = sorted(range(len(paths)), key=lambda at: paths[at])
         self.asked.append(example)
         self.matrices.append(matrix[order].astype(np.float32))
         self.files.append([paths[at] for at in order])
+        self.best.append(best[order])
 
     def where(self, wanted: Sequence[bool]) -> Examples:
         """Return some of the questions."""
         chosen = [number for number, one in enumerate(wanted) if one]
-        asked, matrices = [self.asked[n] for n in chosen], [self.matrices[n] for n in chosen]
-        return Examples(self.fields, self.held, asked, matrices, [self.files[n] for n in chosen])
+        columns = (self.asked, self.matrices, self.files, self.best)
+        return Examples(self.fields, self.held, *([column[n] for n in chosen] for column in columns))  # type: ignore[arg-type]
 
 
 def fit(examples: Examples, columns: Sequence[str] = NAMES, ridge: float = RIDGE) -> Ranker:
@@ -108,6 +119,7 @@ def fit(examples: Examples, columns: Sequence[str] = NAMES, ridge: float = RIDGE
     target = relevant / np.maximum(np.bincount(question_of, relevant, len(examples.asked)), 1.0)[question_of]
     weight = (share * has_answer)[question_of]
     file_of = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(matrix))))
+    units, unit_of, is_best, unit_weight = _units(examples, share)
     signs = np.array([0.0 if name in _FREE else -1.0 if name in _AGAINST else 1.0 for name in NAMES])
     weights = np.zeros(len(NAMES))
     mean, square = np.zeros(len(NAMES)), np.zeros(len(NAMES))
@@ -118,6 +130,9 @@ def fit(examples: Examples, columns: Sequence[str] = NAMES, ridge: float = RIDGE
         at = at[np.unique(file_of[at], return_index=True)[1]]
         chance = _softmax(best, question_of, len(examples.asked))
         gradient = matrix[at].T.astype(np.float64) @ ((chance - target) * weight) + 2.0 * ridge * weights
+        if len(units):
+            chance = _softmax(scores[units], unit_of, len(examples.asked))
+            gradient += matrix[units].T.astype(np.float64) @ ((chance - is_best) * unit_weight)
         mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
         pace = _RATE * (1.0 - step / _STEPS)
         moved = mean / (1.0 - 0.9 ** (step + 1)) / (np.sqrt(square / (1.0 - 0.999 ** (step + 1))) + 1e-9)
@@ -133,11 +148,10 @@ def doubting(ranker: Ranker, examples: Examples, foreign: Examples) -> Ranker:
     truth = np.repeat([0.0, 1.0], [len(known), len(alien)])
     share = np.repeat([0.5 / max(len(known), 1), 0.5 / max(len(alien), 1)], [len(known), len(alien)])
     raw = np.append(_logistic(np.concatenate((known, alien)), truth, share)[:-1], 0.0)
-    # The border goes between the two kinds: as far as most foreign questions need, and half way on to the own ones.
-    caught = np.quantile(alien @ raw[:-1], 1.0 - _LEAST_CAUGHT)
-    spared = np.quantile(known @ raw[:-1], 0.98)
-    raw[-1] = -min(caught, (caught + spared) / 2.0)
-    return replace(ranker, doubt=raw)
+    raw[-1] = -float(np.quantile(known @ raw[:-1], 1.0 - _SUSPECTED))
+    # With filters or of one word, a question is unlike those that were learned from; a score is a chance all the same.
+    least = float(np.quantile(known[:, 0], _SUSPECTED)) / 2.0
+    return replace(ranker, doubt=raw, least_score=least)
 
 
 def dump(ranker: Ranker, made: Json) -> str:
@@ -149,6 +163,7 @@ def dump(ranker: Ranker, made: Json) -> str:
         "length": round(ranker.fields.length, 4),
         "demotion": ranker.demotion,
         "bias": round(ranker.bias, 5),
+        "least_score": round(ranker.least_score, 4),
         "weights": {name: round(float(weight), 5) for name, weight in zip(NAMES, ranker.weights, strict=True)},
         "doubt": {
             name: round(float(weight), 5) for name, weight in zip((*rank.DOUBTS, "constant"), ranker.doubt, strict=True)
@@ -159,7 +174,7 @@ def dump(ranker: Ranker, made: Json) -> str:
 
 def untrained(fields: FieldWeights) -> Ranker:
     """Return a ranker that knows the weights of BM25's fields alone; collecting features needs no more."""
-    return Ranker(fields, np.zeros(len(NAMES)), 0.0, DEMOTION, np.zeros(len(rank.DOUBTS) + 1))
+    return Ranker(fields, np.zeros(len(NAMES)), 0.0, DEMOTION, np.zeros(len(rank.DOUBTS) + 1), 0.0)
 
 
 def folded(asked: Sequence[tuple[Source, Snapshot]], folds: int = FOLDS) -> list[Examples]:
@@ -203,6 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("repos", type=Path, help="JSON list of repositories: name, language, benchmark_root")
     parser.add_argument("annotations", type=Path, help="folder of NAME.json: query, category, relevant, secondary")
     parser.add_argument("checkouts", type=Path, help="folder of the repositories' files, by name")
+    parser.add_argument("--units", type=Path, help="JSON: repository, question, the best units: path, container, name")
     parser.add_argument("--foreign", type=Path, help="questions that nothing answers, one a line")
     parser.add_argument("--only", nargs="*", default=(), metavar="NAME")
     parser.add_argument("--out", type=Path, default=rank.SHIPPED)
@@ -211,7 +227,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     aliens = foreign_questions(options.foreign) if options.foreign else []
     with ExitStack() as stack:
         asked = []
-        for source in sources(options.repos, options.annotations, options.checkouts, options.only):
+        for source in sources(options.repos, options.annotations, options.checkouts, options.only, options.units):
             asked.append((source, stack.enter_context(indexed(source.root, model))))
             sys.stderr.write(f"{source.name}: {len(source.examples)} questions\n")
         if not asked:
@@ -278,6 +294,19 @@ def _files(examples: Examples) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.in
                 relevant.append(float(path in examples.asked[number].wanted))
         offset += len(paths)
     return np.array(starts), np.array(question_of), np.array(relevant)
+
+
+def _units(examples: Examples, share: Column) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Column, Column]:
+    """Return the candidates of the questions whose best units are known, their questions, targets and weights."""
+    sizes = np.array([len(best) for best in examples.best])
+    question_of = np.repeat(np.arange(len(sizes)), sizes)
+    best = np.concatenate(examples.best).astype(np.float64)
+    known = np.bincount(question_of, best, len(sizes))
+    units = np.flatnonzero(known[question_of] > 0)
+    weight = share * (known > 0)
+    weight *= UNIT_LOSS / max(float(weight.sum()), 1e-9)
+    question_of = question_of[units]
+    return units, question_of, best[units] / known[question_of], weight[question_of]
 
 
 def _softmax(values: Column, group_of: npt.NDArray[np.int64], groups: int) -> Column:

@@ -30,6 +30,8 @@ from tests.bench.untrained import untrained
 ASKED = 100
 """Hits asked for, so that ten different files are among them."""
 FOREIGN = Path(__file__).parent / "foreign.txt"
+UNITS = Path(__file__).parent / "units.json"
+"""The units that answer best, chosen by hand among the first hits in the files that answer, in a random order."""
 BASELINES = {"meaning alone": ("cosine",), "words alone (BM25)": ("bm25",), "both fused": ("cosine", "bm25")}
 
 
@@ -39,6 +41,8 @@ class Measured:
 
     asked: list[Example] = field(default_factory=list)
     columns: dict[str, list[float]] = field(default_factory=dict)
+    units: list[float] = field(default_factory=list)
+    """Reciprocal ranks of the best unit, of the questions whose best units are known."""
 
     def add(self, name: str, value: float) -> None:
         self.columns.setdefault(name, []).append(value)
@@ -60,7 +64,7 @@ def main() -> None:
     aliens = foreign_questions(FOREIGN)
     with ExitStack() as stack:
         asked = []
-        for source in sources(options.repos, options.annotations, options.checkouts, options.only):
+        for source in sources(options.repos, options.annotations, options.checkouts, options.only, UNITS):
             asked.append((source, stack.enter_context(indexed(source.root, encoder.load()))))
             sys.stderr.write(f"{source.name} ")
             sys.stderr.flush()
@@ -113,6 +117,11 @@ def measure(found: Measured, example: Example, source: Source, snapshot: Snapsho
     found.add("files", ndcg(paths, example.wanted))
     found.add("hits", ndcg(paths, example.wanted, by_file=False))
     found.add("no file rule", ndcg([source.prefix + hit.path for hit in flat.hits], example.wanted, by_file=False))
+    if example.units:
+        places = [
+            number for number, hit in enumerate(answer.hits, 1) if (hit.path, hit.container, hit.name) in example.units
+        ]
+        found.units.append(1.0 / places[0] if places else 0.0)
     unsure = [answer.low_confidence, result(snapshot, doubters[1], example.text).low_confidence]
     found.add("unsure", sum(unsure) / 2)
 
@@ -133,6 +142,7 @@ def show(found: Measured, caught: list[bool]) -> None:
     for category in dict.fromkeys(one.category for one in found.asked):
         line(category, lambda one, category=category: one.category == category)  # type: ignore[misc]
     line("all")
+    print(f"{'best unit, MRR':30} {sum(found.units) / max(len(found.units), 1):12.3f}, {len(found.units)} questions")
     print(f"{'foreign questions unsure':30} {'':38} {sum(caught) / len(caught):12.3f}")
 
 
