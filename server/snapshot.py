@@ -42,7 +42,7 @@ from server.types import (
 
 _log = logging.getLogger(__name__)
 
-LEAST_LIKENESS = 0.44
+LEAST_LIKENESS = 0.4
 """A best hit below it is presented as a guess by find-similar: so alike are strangers (RESULTS.md)."""
 _NAMED = re.compile(r"\b(?:def|function|func|fn|fun|sub|class|struct|interface|trait|enum|type)\s+(\w+)")
 

@@ -53,7 +53,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "exact name": ("exact_name", "folded_name", "foreign_name", "exact_type", "named_type", "asked_name",
                    "asked_type", "qualified_name"),
     "text phrase": ("text_phrase",),
-    "kind": (*_KINDS, "action_callable", "action_type", "action_module"),
+    "kind": (*_KINDS, "action_callable", "action_type", "action_module",
+             "action_named_type"),
     "prior": ("is_test", "is_example", "is_foreign", "is_declaration", "is_stub", "is_private", "is_deprecated",
               "not_test", "not_example"),
     "size": ("body_words", "doc_words", "name_words", "file_rows", "depth", "candidates_in_file"),
@@ -183,6 +184,7 @@ def _named(found: Candidates, question: Question, fields: dict[str, Column]) -> 
         "asked_type": exact * is_type * question.is_name,
         "action_callable": is_callable * question.is_action,
         "action_type": is_type * question.is_action,
+        "action_named_type": fields["name_is_question"] * is_type * question.is_action,
         "action_module": (kinds == Kind.MODULE) * float(question.is_action),
     }
     return columns | dict(zip(_KINDS, by_kind, strict=True))

@@ -26,15 +26,16 @@ except ImportError:  # no compiler, or built for another machine: exact search a
     annoy = None  # type: ignore[assignment]
 
 HAS_TREES = annoy is not None
-ANNOY_MIN_ROWS = 200_000
-"""Below, scanning exactly is faster and finds everything: at 90,000 rows of real code a scan took 21 ms and Annoy with
-a recall of .99 took 49 ms on the same busy machine (RESULTS.md). A scan grows with the rows, so they meet near 200,000,
-which is extrapolated."""
-ANNOY_TREES = 20
-"""More trees cost memory and build time for recall that exact rescoring of many candidates gives cheaper."""
-ANNOY_SEARCH_K = 100_000
-"""Nodes inspected a query. Recall@10 after rescoring at 90,000 rows: .927 with 10,000, .984 with 40,000, .992 with
-80,000, .997 with 160,000. Not measured beyond."""
+ANNOY_MIN_ROWS = 2_000_000
+"""Below, scanning exactly is as fast and finds everything. With a recall@10 of .99 Annoy took, as a multiple of the
+scan beside it: at 10,000 rows 4, at 100,000 3.5, at 400,000 1.4, at 1,000,000 1.1 to 2, for which 30 trees cost 263 s
+of a processor and 1.4 GB (RESULTS.md). So they meet beyond 1,000,000; where, is extrapolated."""
+ANNOY_TREES = 30
+"""More find little more for their time and disk: recall@10 at 400,000 rows .982 with 30, .988 with 100, which take
+three times as long to build."""
+ANNOY_SEARCH_K = 240_000
+"""Nodes inspected a query. Recall@10 after rescoring at 400,000 rows: .982 with 80,000, .992 with 160,000, .999 with
+320,000; at 1,000,000: .977, .992, .997."""
 _PLATFORM = f"{sys.byteorder}-{platform.machine()}-{platform.system()}"
 
 

@@ -18,6 +18,8 @@ from server.types import Filter, Kind, Query, QuestionError
 LONGEST_QUERY = 100_000
 """Characters; a longer text is a file, not a question."""
 LARGEST_LIMIT = 200
+MOST_GLOBS = 50
+"""Filters by path; each is held against every file."""
 _FEWEST_MARKS = 3
 _WORDS_A_MARK = 4
 """Code has a bracket, semicolon or the like for every few words; a sentence has not."""
@@ -131,6 +133,7 @@ def parse(query: Query) -> Question:
         for minus, field, value in _FILTER.findall(text):
             parts = _with(parts, bool(minus), field, value)
         text = _FILTER.sub(" ", text)
+        _check_globs(parts)
         notices = _misspelt(text)
     text = text.strip() if is_code else " ".join(text.split())
     stripped = text.removesuffix("()")
@@ -161,7 +164,13 @@ def checked(wanted: Filter) -> Filter:
         raise QuestionError(f"there is no field {min(unknown)!r}; fields are {', '.join(sorted(FIELDS))}")
     globs(wanted.include)
     globs(wanted.exclude)
+    _check_globs(wanted)
     return replace(wanted, languages=frozenset().union(*languages))
+
+
+def _check_globs(wanted: Filter) -> None:
+    if (count := len(wanted.include) + len(wanted.exclude)) > MOST_GLOBS:
+        raise QuestionError(f"the query has {count:,} filters by path; at most {MOST_GLOBS} can be asked")
 
 
 def _is_code(text: str) -> bool:

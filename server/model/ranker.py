@@ -44,7 +44,7 @@ RIDGE = 0.05
 """Weight of the squares of the weights (of features with deviation 1)."""
 _STEPS, _RATE = 300, 0.05
 AT_MOST = {
-    "not_test": -4.0, "not_example": -4.0, "is_test": -1.0, "is_example": -1.0, "is_foreign": -1.0,
+    "not_test": -4.0, "not_example": -4.0, "is_test": -2.5, "is_example": -1.5, "is_foreign": -1.0,
     "is_declaration": -0.5, "is_stub": -0.5, "is_deprecated": -0.3,
 }  # fmt: skip
 """Weights that are no greater than this on the logistic scale, whatever was learned: no question of the development set
