@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -98,6 +98,13 @@ class Rules:
         """Tell whether the rules take a file, by its own path or by a folder it lies in."""
         data = encoded(path)
         return next((takes for takes, within in self._within if within.fullmatch(data)), False)
+
+    def taken(self, paths: Sequence[str]) -> list[bool]:
+        """Tell the same of many files."""
+        if len(self._within) == 1 and self._within[0][0]:
+            fits = self._within[0][1].fullmatch
+            return [fits(encoded(path)) is not None for path in paths]
+        return [self.take(path) for path in paths]
 
     @cached_property
     def _within(self) -> list[tuple[bool, re.Pattern[bytes]]]:

@@ -42,8 +42,8 @@ from server.types import (
 
 _log = logging.getLogger(__name__)
 
-LEAST_LIKENESS = 0.25
-"""A best hit below it is presented as a guess by find-similar."""
+LEAST_LIKENESS = 0.4
+"""A best hit below it is presented as a guess by find-similar: so alike are strangers (RESULTS.md)."""
 _NAMED = re.compile(r"\b(?:def|function|func|fn|fun|sub|class|struct|interface|trait|enum|type)\s+(\w+)")
 
 
@@ -89,8 +89,8 @@ class Snapshot:
             return self._like(self._snippet(question.text, "", token), vector, masks, question, token, query.explain)
         found, matrix, terms, vector = self.candidates(question, token, by_words)
         scores = self.ranker().scores(matrix)
-        best = diversity.collapsed(diversity.ordered(found, scores, question.limit))
-        best = diversity.spread(best, self.ranker().demotion, question.limit)
+        best = diversity.collapsed(found, diversity.ordered(found, scores, question.limit))
+        best = diversity.spread(found, best, self.ranker().demotion, question.limit)
         explained = (question.text, vector, terms) if query.explain else None
         return self._result(best, explained, self.ranker().is_guess(matrix))
 

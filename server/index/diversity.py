@@ -33,6 +33,8 @@ class Scored(NamedTuple):
     score: float
     similarity: float
     lexical: float
+    at: int = -1
+    """Its place among the candidates, if it is one of them."""
     copies: int = 0
     """Other candidates that are copies of it and are not shown."""
 
@@ -49,25 +51,31 @@ def ordered(found: Candidates, scores: Column, limit: int) -> list[Scored]:
     chosen = np.arange(len(scores))
     if len(chosen) > room:
         chosen = np.flatnonzero(scores >= np.partition(scores, len(scores) - room)[len(scores) - room])
-    columns = (found.layer_of, found.rows, scores, found.cosines, found.words)
+    columns = (found.layer_of, found.rows, scores, found.cosines, found.words, np.arange(len(scores)))
     scored = [
-        Scored(found.layers[layer], row, score, cosine, words)
-        for layer, row, score, cosine, words in zip(*(column[chosen].tolist() for column in columns), strict=True)
+        Scored(found.layers[layer], *rest)
+        for layer, *rest in zip(*(column[chosen].tolist() for column in columns), strict=True)
     ]
-    return sorted(scored, key=_order)
+    # Paths are looked up for equal scores alone.
+    has_equals = len(np.unique(scores[chosen])) < len(chosen)
+    return sorted(scored, key=_order if has_equals else _score)
 
 
-def collapsed(best: list[Scored]) -> list[Scored]:
+def collapsed(found: Candidates, best: list[Scored]) -> list[Scored]:
     """Let the best of several copies stand for them all, and count the others."""
+    segments = [layer.segment for layer in found.layers]
+    chosen = np.array([one.at for one in best], dtype=np.int64)
+    names = found.gather([segment.names for segment in segments])[chosen].tolist()
+    kinds = found.gather([segment.kinds for segment in segments])[chosen].tolist()
+    sizes = found.gather([segment.lengths[:, _BODY] for segment in segments])[chosen].tolist()
     kept: list[Scored] = []
     copies: list[int] = []
-    by_name: dict[tuple[int, int], list[int]] = {}
-    for one in best:
-        segment = one.layer.segment
-        alike = by_name.setdefault((int(segment.names[one.row]), int(segment.kinds[one.row])), [])
-        copied = next((number for number in alike if _are_copies(kept[number], one)), None)
+    by_name: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for one, name, kind, size in zip(best, names, kinds, sizes, strict=True):
+        alike = by_name.setdefault((name, kind), [])
+        copied = next((number for number, other in alike if _are_copies(kept[number], other, one, size)), None)
         if copied is None:
-            alike.append(len(kept))
+            alike.append((len(kept), size))
             kept.append(one)
             copies.append(0)
         else:
@@ -75,13 +83,14 @@ def collapsed(best: list[Scored]) -> list[Scored]:
     return [one._replace(copies=count) if count else one for one, count in zip(kept, copies, strict=True)]
 
 
-def spread(best: list[Scored], demotion: float, limit: int) -> list[Scored]:
+def spread(found: Candidates, best: list[Scored], demotion: float, limit: int) -> list[Scored]:
     """Return so many hits, those of a file a little lower for each better one, by `demotion` on the logistic scale."""
-    seen: dict[tuple[str, str], int] = {}
+    seen: dict[int, int] = {}
     factors = [math.exp(-demotion * before) for before in range(_MOST_DEMOTED + 1)]
     lowered: list[tuple[float, int]] = []
+    home_of = found.homes[1]
     for number, one in enumerate(best):
-        home = (one.layer.folder, one.path)
+        home = int(home_of[one.at])
         before = seen.get(home, 0)
         seen[home] = min(before + 1, _MOST_DEMOTED)
         if not before:
@@ -93,11 +102,12 @@ def spread(best: list[Scored], demotion: float, limit: int) -> list[Scored]:
     return [best[number]._replace(score=-score) for score, number in sorted(lowered)[:limit]]
 
 
-def _are_copies(one: Scored, other: Scored) -> bool:
-    first, second = one.layer.segment, other.layer.segment
-    sizes = sorted((int(first.lengths[one.row, _BODY]), int(second.lengths[other.row, _BODY])))
-    if sizes[0] < _LEAST_WORDS or sizes[0] < _SIZES * sizes[1]:
+def _are_copies(one: Scored, size: int, other: Scored, other_size: int) -> bool:
+    """Tell whether two units of one name and kind, with bodies of so many words, are copies."""
+    low, high = (size, other_size) if size < other_size else (other_size, size)
+    if low < _LEAST_WORDS or low < _SIZES * high:
         return False
+    first, second = one.layer.segment, other.layer.segment
     if first.digests[one.row] == second.digests[other.row]:
         return True
     if (one.layer.folder, one.path) == (other.layer.folder, other.path):
@@ -105,6 +115,10 @@ def _are_copies(one: Scored, other: Scored) -> bool:
     # Equal in any history: float16 values multiply exactly in float64 (invariant 11).
     cosine = (first.vectors[one.row].astype(np.float64) * second.vectors[other.row]).sum()
     return bool(cosine >= NEAR)
+
+
+def _score(scored: Scored) -> float:
+    return -scored.score
 
 
 def _order(scored: Scored) -> tuple[float, str, str, int]:

@@ -37,10 +37,12 @@ _KINDS = {
     "constant": (Kind.CONSTANT,),
 }
 _TYPES = (Kind.CLASS, Kind.STRUCT, Kind.INTERFACE, Kind.ENUM, Kind.TYPE, Kind.NAMESPACE)
+_CALLABLE = (Kind.FUNCTION, Kind.METHOD, Kind.CONSTRUCTOR)
 _KIND_TABLE = np.array(
-    [[kind in members for kind in range(max(Kind) + 1)] for members in (*_KINDS.values(), _TYPES)], dtype=np.float64
+    [[kind in members for kind in range(max(Kind) + 1)] for members in (*_KINDS.values(), _CALLABLE, _TYPES)],
+    dtype=np.float64,
 )
-"""(len(_KINDS) + 1, kinds): to which of the columns a kind belongs, and whether it is a type's."""
+"""(len(_KINDS) + 2, kinds): to which of the columns a kind belongs, and whether it is a callable's or a type's."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "meaning": ("cosine", "cosine_share", "file_cosine", "file_cosine_mean"),
     "words": ("bm25", "bm25_share", "coverage", "file_bm25", "file_coverage"),
@@ -51,7 +53,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "exact name": ("exact_name", "folded_name", "foreign_name", "exact_type", "named_type", "asked_name",
                    "asked_type", "qualified_name"),
     "text phrase": ("text_phrase",),
-    "kind": tuple(_KINDS),
+    "kind": (*_KINDS, "action_callable", "action_type", "action_module",
+             "action_named_type"),
     "prior": ("is_test", "is_example", "is_foreign", "is_declaration", "is_stub", "is_private", "is_deprecated",
               "not_test", "not_example"),
     "size": ("body_words", "doc_words", "name_words", "file_rows", "depth", "candidates_in_file"),
@@ -104,7 +107,6 @@ def matrix(found: Candidates, terms: Terms, question: Question) -> Column:
     columns |= _fields(found, terms, lengths)
     columns |= _short(found, terms, lengths)
     columns |= _named(found, question, columns)
-    columns["asked_size"] = columns["asked_name"] * np.log1p(lengths[:, _FIELD["body"]]) / 8.0
     columns |= _priors(found, question)
     columns |= _sizes(found, lengths, file_index, homes)
     return np.stack([columns[name] for name in NAMES], axis=1)
@@ -169,7 +171,7 @@ def _short(found: Candidates, terms: Terms, lengths: Column) -> dict[str, Column
 def _named(found: Candidates, question: Question, fields: dict[str, Column]) -> dict[str, Column]:
     """Return what is exactly what was named, and the kinds."""
     kinds = found.gather([layer.segment.kinds for layer in found.layers])
-    *by_kind, is_type = _KIND_TABLE[:, kinds]
+    *by_kind, is_callable, is_type = _KIND_TABLE[:, kinds]
     exact, folded, foreign, qualified = _exact(found, question)
     columns = {
         "exact_name": exact,
@@ -180,7 +182,10 @@ def _named(found: Candidates, question: Question, fields: dict[str, Column]) -> 
         "asked_name": exact * question.is_name,
         "qualified_name": qualified * question.is_name,
         "asked_type": exact * is_type * question.is_name,
-        "asked_home": exact * (fields["file_precision"] >= 1.0) * question.is_name,
+        "action_callable": is_callable * question.is_action,
+        "action_type": is_type * question.is_action,
+        "action_named_type": fields["name_is_question"] * is_type * question.is_action,
+        "action_module": (kinds == Kind.MODULE) * float(question.is_action),
     }
     return columns | dict(zip(_KINDS, by_kind, strict=True))
 

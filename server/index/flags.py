@@ -26,7 +26,7 @@ _TEST_PATH = re.compile(
     rf"|benchmarks?|bench|perf)/|(?:^|/)(?:test_[^/]*|conftest\.py|[^/]*(?:_test|_spec|\.test|\.spec|_bench)){_ENDING}"
     r"|(?:^|/)[^/]*(?:Tests?|Spec|Suite)\.(?:java|cs|kt|swift|php|scala|groovy)$|(?:^|/)[^/]*Spec\.hs$"
 )
-_EXAMPLE_PATH = re.compile(r"(?:^|/)(?:examples?|samples?|demos?|tutorials?|docs?|playground|quickstart)/|_example\.")
+_EXAMPLE_PATH = re.compile(r"(?:^|/)_?(?:examples?|samples?|demos?|tutorials?|docs?|playground|quickstart)/|_example\.")
 _FOREIGN_PATH = re.compile(
     r"(?:^|/)(?:vendor|vendored|third[_-]?party|external|extern|deps|node_modules|generated|gen|dist|legacy|compat"
     r"|deprecated|polyfills?)/|\.(?:pb|g|generated|designer|min)\.|_pb2\.|_generated\.|(?:^|/)zz_generated"

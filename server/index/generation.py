@@ -26,15 +26,16 @@ except ImportError:  # no compiler, or built for another machine: exact search a
     annoy = None  # type: ignore[assignment]
 
 HAS_TREES = annoy is not None
-ANNOY_MIN_ROWS = 200_000
-"""Below, scanning exactly is faster and finds everything: at 90,000 rows of real code a scan took 21 ms and Annoy with
-a recall of .99 took 49 ms on the same busy machine (RESULTS.md). A scan grows with the rows, so they meet near 200,000,
-which is extrapolated."""
-ANNOY_TREES = 20
-"""More trees cost memory and build time for recall that exact rescoring of many candidates gives cheaper."""
-ANNOY_SEARCH_K = 100_000
-"""Nodes inspected a query. Recall@10 after rescoring at 90,000 rows: .927 with 10,000, .984 with 40,000, .992 with
-80,000, .997 with 160,000. Not measured beyond."""
+ANNOY_MIN_ROWS = 2_000_000
+"""Below, scanning exactly is as fast and finds everything. With a recall@10 of .99 Annoy took, as a multiple of the
+scan beside it: at 10,000 rows 4, at 100,000 3.5, at 400,000 1.4, at 1,000,000 1.1 to 2, for which 30 trees cost 263 s
+of a processor and 1.4 GB (RESULTS.md). So they meet beyond 1,000,000; where, is extrapolated."""
+ANNOY_TREES = 30
+"""More find little more for their time and disk: recall@10 at 400,000 rows .982 with 30, .988 with 100, which take
+three times as long to build."""
+ANNOY_SEARCH_K = 240_000
+"""Nodes inspected a query. Recall@10 after rescoring at 400,000 rows: .982 with 80,000, .992 with 160,000, .999 with
+320,000; at 1,000,000: .977, .992, .997."""
 _PLATFORM = f"{sys.byteorder}-{platform.machine()}-{platform.system()}"
 
 
@@ -54,12 +55,7 @@ def write(parent: Path, segment: Segment, sequence: int, fingerprint: str, with_
             _write(folder / field, data)
             digests[field] = [list(array.shape), hashlib.sha256(data).hexdigest()]
         if annoy is not None and with_tree and len(segment) >= ANNOY_MIN_ROWS:
-            tree = annoy.AnnoyIndex(segment.vectors.shape[1], "angular")
-            tree.set_seed(1)
-            for row, vector in enumerate(segment.vectors):
-                tree.add_item(row, vector)
-            tree.build(ANNOY_TREES, n_jobs=1)  # one job: the same bytes each time
-            tree.save(os.fspath(folder / "tree.ann"))
+            grow(folder / "tree.ann", segment.vectors)
             digests["tree.ann"] = [[len(segment)], _digest(folder / "tree.ann")]
         meta = {
             "sequence": sequence,
@@ -75,6 +71,16 @@ def write(parent: Path, segment: Segment, sequence: int, fingerprint: str, with_
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return name
+
+
+def grow(path: Path, vectors: Vectors) -> None:
+    """Write the trees of some vectors; OSError when the disk is full."""
+    tree = annoy.AnnoyIndex(vectors.shape[1], "angular")
+    tree.set_seed(1)
+    for row, vector in enumerate(vectors):
+        tree.add_item(row, vector)
+    tree.build(ANNOY_TREES, n_jobs=1)  # one job: the same bytes each time
+    tree.save(os.fspath(path))
 
 
 def encoder_of(parent: Path, name: str) -> str:
@@ -102,7 +108,12 @@ def read(parent: Path, name: str, fingerprint: str) -> tuple[Segment, int] | Non
         files = arrays["file_of"]
         if not all(isinstance(path, str) for path in meta["paths"]) or len(meta["paths"]) <= files.max(initial=-1):
             return None
-        near = _tree(folder, meta["files"], arrays["vectors"].shape[1]) if "tree.ann" in meta["files"] else None
+        near = None
+        if annoy is not None and "tree.ann" in meta["files"]:
+            [count], digest = meta["files"]["tree.ann"]
+            # Annoy crashes the process on a damaged file.
+            if _digest(folder / "tree.ann") == digest:
+                near = opened(folder / "tree.ann", arrays["vectors"].shape[1], count)
         segment = Segment(
             tuple(meta["paths"]),
             tuple(meta["languages"]),
@@ -159,20 +170,15 @@ def remove_others(parent: Path, keep: Collection[str]) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _tree(
-    folder: Path, files: dict[str, tuple[list[int], str]], dimensions: int
-) -> Callable[[Vectors, int], npt.NDArray[np.int64]] | None:
-    """Load the tree once its digest is verified: Annoy crashes the process on a damaged file."""
-    path = folder / "tree.ann"
-    if annoy is None or _digest(path) != files["tree.ann"][1]:
-        return None
+def opened(path: Path, dimensions: int, count: int) -> Callable[[Vectors, int], npt.NDArray[np.int64]] | None:
+    """Map the trees of so many vectors, whose file is known to be whole; None where they cannot be used."""
     tree = annoy.AnnoyIndex(dimensions, "angular")
     with contextlib.suppress(OSError):
         tree.load(os.fspath(path))
-        if tree.get_n_items() == files["tree.ann"][0][0]:
+        if tree.get_n_items() == count:
 
-            def near(vector: Vectors, count: int) -> npt.NDArray[np.int64]:
-                return np.array(tree.get_nns_by_vector(vector, count, search_k=ANNOY_SEARCH_K), dtype=np.int64)
+            def near(vector: Vectors, wanted: int) -> npt.NDArray[np.int64]:
+                return np.array(tree.get_nns_by_vector(vector, wanted, search_k=ANNOY_SEARCH_K), dtype=np.int64)
 
             return near
     return None

@@ -10,6 +10,9 @@ from server.index.question import spoken
 from server.index.search import mask_of
 from server.types import Filter
 
+_MOST = 3
+"""Of what is wrong, all that is said at once."""
+
 
 def unmet(layers: Sequence[Layer], wanted: Filter) -> tuple[str, ...]:
     """Say which filter lets nothing pass; nothing where some code passes them all."""
@@ -33,8 +36,8 @@ def unmet(layers: Sequence[Layer], wanted: Filter) -> tuple[str, ...]:
         said.append(f"there is no {' or '.join(sorted(kind.name.lower() for kind in wanted.kinds))} here")
     for glob in wanted.include:
         if not passes(replace(around, include=(glob,))):
-            said.append(f"no file here matches path:{glob}")
-    return tuple(said) or ("no code here passes all of the filters",)
+            said.append(f"no file here matches path:{glob[:40]}")
+    return tuple(said[:_MOST]) or ("no code here passes all of the filters",)
 
 
 def _languages(layers: Sequence[Layer], around: Filter) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from server.globs import Rules, parsed
+from server.index.actions import is_action
 from server.index.columns import name_hash
 from server.index.languages import LANGUAGES
 from server.index.lexical import FIELDS as LEXICAL_FIELDS
@@ -17,6 +18,8 @@ from server.types import Filter, Kind, Query, QuestionError
 LONGEST_QUERY = 100_000
 """Characters; a longer text is a file, not a question."""
 LARGEST_LIMIT = 200
+MOST_GLOBS = 50
+"""Filters by path; each is held against every file."""
 _FEWEST_MARKS = 3
 _WORDS_A_MARK = 4
 """Code has a bracket, semicolon or the like for every few words; a sentence has not."""
@@ -94,6 +97,8 @@ class Question:
     """It is a name and nothing else."""
     is_code: bool = False
     """It is pasted code, and what is like it is asked for."""
+    is_action: bool = False
+    """It asks for what does something."""
     allows_tests: bool = False
     """Tests are spoken of, so they are not out of place."""
     wants_tests: bool = False
@@ -128,6 +133,7 @@ def parse(query: Query) -> Question:
         for minus, field, value in _FILTER.findall(text):
             parts = _with(parts, bool(minus), field, value)
         text = _FILTER.sub(" ", text)
+        _check_globs(parts)
         notices = _misspelt(text)
     text = text.strip() if is_code else " ".join(text.split())
     stripped = text.removesuffix("()")
@@ -142,6 +148,7 @@ def parse(query: Query) -> Question:
         query.limit,
         is_name,
         is_code,
+        is_action=not is_name and not is_code and is_action(text),
         allows_tests=is_code or _TESTS.search(text) is not None,
         wants_tests=not is_code and _TESTS_OF.search(text) is not None,
         allows_examples=is_code or _EXAMPLES.search(text) is not None,
@@ -157,7 +164,13 @@ def checked(wanted: Filter) -> Filter:
         raise QuestionError(f"there is no field {min(unknown)!r}; fields are {', '.join(sorted(FIELDS))}")
     globs(wanted.include)
     globs(wanted.exclude)
+    _check_globs(wanted)
     return replace(wanted, languages=frozenset().union(*languages))
+
+
+def _check_globs(wanted: Filter) -> None:
+    if (count := len(wanted.include) + len(wanted.exclude)) > MOST_GLOBS:
+        raise QuestionError(f"the query has {count:,} filters by path; at most {MOST_GLOBS} can be asked")
 
 
 def _is_code(text: str) -> bool:

@@ -33,6 +33,8 @@ class Ranker:
     """How much lower a hit goes for each better one in its file, on the logistic scale."""
     doubt: npt.NDArray[np.float64]
     """(len(DOUBTS) + 1,): when an answer is a guess; the constant last."""
+    least_score: float
+    """An answer whose best score is lower is a guess in any case."""
 
     def scores(self, matrix: Column) -> Column:
         """Return (n,) scores from 0 to 1 of candidates with (n, len(NAMES)) features.
@@ -45,7 +47,10 @@ class Ranker:
 
     def is_guess(self, matrix: Column) -> bool:
         """Tell whether nothing among the candidates matches well."""
-        return not len(matrix) or float(doubts(matrix, self.scores(matrix)) @ self.doubt[:-1] + self.doubt[-1]) > 0.0
+        if not len(matrix):
+            return True
+        told = doubts(matrix, self.scores(matrix))
+        return bool(told[0] < self.least_score or told @ self.doubt[:-1] + self.doubt[-1] > 0.0)
 
 
 DOUBTS = ("score", "cosine", "bm25", "coverage", "in_name", "exact_name")
@@ -72,7 +77,8 @@ def parse(data: Json) -> Ranker:
         raise ValueError(f"unknown features {sorted(unknown)}")
     weights = np.array([data["weights"][name] for name in NAMES], dtype=np.float64)
     doubt = np.array([data["doubt"][name] for name in (*DOUBTS, "constant")], dtype=np.float64)
-    return Ranker(fields, weights, float(data["bias"]), float(data["demotion"]), doubt)
+    least = float(data["least_score"])
+    return Ranker(fields, weights, float(data["bias"]), float(data["demotion"]), doubt, least)
 
 
 @cache

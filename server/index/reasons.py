@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from server.index.lexical import stem
 from server.model.tokens import split
@@ -46,22 +47,63 @@ def why(
     return Why(similarity, lexical, tuple(terms))
 
 
-def places(text: bytes, name: Span, whole: Span, words: Iterable[str]) -> dict[str, Span]:
+def places(text: bytes, name: Span, whole: Span, words: Sequence[str]) -> dict[str, Span]:
     """Return where each word first stands in a unit, in its name before anywhere else, whatever its ending."""
-    wanted: dict[str, list[str]] = {}
-    for word in words:
-        wanted.setdefault(_stem(word), []).append(word)
     found: dict[str, Span] = {}
     for span in (name, whole):
         piece = text[span.start : min(span.end, span.start + _LONGEST)].decode("utf-8", "surrogateescape")
-        for match in _IDENTIFIER.finditer(piece):
-            parts = split(match.group())
-            for key in {*map(stem, parts), stem("".join(parts))}:
-                for word in wanted.pop(key, ()):
-                    found[word] = _span(text, span, piece, match.start(), match.end())
-            if not wanted:
-                return found
+        folded = _folded(piece)
+        for word in words:
+            if word not in found and (place := _first(piece, folded, _stem(word))):
+                found[word] = _span(text, span, piece, *place)
     return found
+
+
+def _first(piece: str, folded: str, wanted: str) -> tuple[int, int] | None:
+    """Return where the first identifier stands that has a word with a stem, or is one as a whole."""
+    begins = wanted.removesuffix("y") or wanted  # as do all words of that stem: `queries` are `query`
+    places: Iterator[int] = _occurrences(folded, begins)
+    if "_" in piece and begins in folded.replace("_", ""):
+        places = (match.start() for match in re.finditer("_*".join(map(re.escape, begins)), folded))
+    end = 0
+    for at in places:
+        if at < end:
+            continue
+        start = end = at
+        while start and (piece[start - 1].isalnum() or piece[start - 1] == "_"):
+            start -= 1
+        for match in _IDENTIFIER.finditer(piece, start):
+            end = match.end()
+            if wanted in _stems(match.group()):
+                return match.start(), end
+            if end > at:
+                break
+    return None
+
+
+def _occurrences(text: str, part: str) -> Iterator[int]:
+    at = text.find(part)
+    while at >= 0:
+        yield at
+        at = text.find(part, at + 1)
+
+
+def _folded(text: str) -> str:
+    """Return a text in small letters, each in its place."""
+    folded = text.lower()
+    return folded if len(folded) == len(text) else "".join(map(_small, text))
+
+
+def _small(char: str) -> str:
+    small = char.lower()
+    return small if len(small) == 1 else char
+
+
+@lru_cache(maxsize=1 << 14)
+def _stems(identifier: str) -> frozenset[str]:
+    """Return the stems of an identifier's words and of the whole."""
+    parts = split(identifier)
+    return frozenset((*map(stem, parts), stem("".join(parts))))
 
 
 def _share(word: str, dense: dict[str, float], lexical: dict[str, float]) -> float:

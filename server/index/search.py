@@ -10,7 +10,7 @@ import numpy.typing as npt
 from server.index.features import Candidates
 from server.index.layers import Layer
 from server.index.lexical import FieldWeights, field_mask
-from server.index.question import Question, globs
+from server.index.question import Question
 from server.index.terms import Terms
 from server.types import CancelToken, Filter, Vectors
 
@@ -21,7 +21,9 @@ _TOLERANCE = 1e-4
 _LEAST_COSINE = 1e-9
 """Exact cosines are rounded to it; below, nothing is alike."""
 _NARROW = 2
-"""Where fewer than one row in so many passes, those alone are scanned."""
+"""Where no more than one row in so many passes, trees would find too few."""
+_SPARSE = 4
+"""Where no more than one row in so many passes, to copy those and scan the copy is faster than to scan all."""
 
 Mask = npt.NDArray[np.bool_]
 Column = npt.NDArray[np.float64]
@@ -75,13 +77,7 @@ def mask_of(layer: Layer, wanted: Filter) -> Mask:
         mask = mask & np.isin(segment.kinds, [int(kind) for kind in sorted(wanted.kinds)])
     prefix = wanted.scope[1] if wanted.scope else ""
     if wanted.include or wanted.exclude or prefix:
-        include, exclude = globs(wanted.include), globs(wanted.exclude)
-
-        def passes(path: str) -> bool:
-            inside = not prefix or path == prefix or path.startswith(prefix + "/")
-            return inside and (not wanted.include or include.take(path)) and not (wanted.exclude and exclude.take(path))
-
-        files = np.fromiter(map(passes, segment.paths), dtype=np.bool_, count=len(segment.paths))
+        files = segment.files_passing(wanted.include, wanted.exclude, prefix)
         mask = mask & (files[segment.file_of] if len(files) else False)
     return mask
 
@@ -133,7 +129,7 @@ def _nearest(layers: Sequence[Layer], rows: Sequence[Rows], vector: Vectors) -> 
     scores = []
     for layer, each in zip(layers, rows, strict=True):
         vectors = layer.segment.vectors
-        is_most = len(each) * _NARROW > len(vectors)
+        is_most = len(each) * _SPARSE > len(vectors)
         # Half to a third of the time of `vectors @ vector`, which does not read memory as fast as it comes.
         scores.append(np.vecdot(vectors, vector)[each] if is_most else np.vecdot(vectors[each], vector))
     least = max(_last(scores, CANDIDATES), 0.0)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from server.globs import Rules
 from server.index.columns import KEY_BYTES, Columns, FileEntry, split_keys
 from server.index.lexical import FIELDS
 from server.index.names import NameTable
@@ -18,6 +20,8 @@ from server.types import Span, Vectors
 
 _DECODER = json.JSONDecoder()
 Number = TypeVar("Number", bound=np.generic)
+_PATH_FILTERS = 16
+"""Filters by path whose files are remembered."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,14 @@ class Segment:
     def file_ids(self) -> dict[str, int]:
         """Return the number of each path."""
         return {path: number for number, path in enumerate(self.paths)}
+
+    @cached_property
+    def files_passing(self) -> Callable[[tuple[str, ...], tuple[str, ...], str], npt.NDArray[np.bool_]]:
+        """Tell which files lie in a folder (or are it), match a glob and none of others: (globs, others, folder).
+
+        The last answers are remembered, as the next question mostly has the same filter.
+        """
+        return lru_cache(maxsize=_PATH_FILTERS)(partial(_passing, self.paths))
 
     @cached_property
     def name_table(self) -> NameTable:
@@ -139,6 +151,27 @@ SEGMENT_ARRAYS = (
     ("keys", np.uint8),
 )
 """The array fields of a segment with their types, in the order a generation writes them."""
+
+
+def _passing(
+    paths: tuple[str, ...], include: tuple[str, ...], exclude: tuple[str, ...], folder: str
+) -> npt.NDArray[np.bool_]:
+    """Return (files,) which of some paths, ascending, pass a filter."""
+    chosen: Sequence[int] = range(len(paths))
+    if folder:
+        itself = range(bisect_left(paths, folder), bisect_right(paths, folder))
+        below = range(bisect_left(paths, f"{folder}/"), bisect_left(paths, f"{folder}0"))  # "0" follows "/"
+        chosen = [*itself, *below]
+    inside = [paths[number] for number in chosen]
+    taken = np.ones(len(inside), np.bool_)
+    if include:
+        taken &= np.array(Rules(include).taken(inside), dtype=np.bool_)
+    if exclude:
+        taken &= ~np.array(Rules(exclude).taken(inside), dtype=np.bool_)
+    passing = np.zeros(len(paths), np.bool_)
+    passing[chosen] = taken
+    passing.setflags(write=False)  # whoever asks next gets the same
+    return passing
 
 
 def build(files: Iterable[FileEntry], rows_of: Callable[[Sequence[bytes]], Vectors]) -> Segment:

@@ -12,7 +12,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,20 @@ def turns(dimensions: int) -> tuple[tuple[npt.NDArray[np.int64], Vectors], ...]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """A question or a passage taken apart, to share its cosines among its words."""
+
+    rows: npt.NDArray[np.float64]
+    """(entries, dimensions): what each entry adds to the unit vector."""
+    entries: list[tuple[int, int]]
+    """The field and the token of each, whatever its order."""
+    words: list[tuple[str, list[tuple[tuple[int, int], float]]]]
+    """Each word with its share in the entries of its tokens."""
+    own: npt.NDArray[np.float64]
+    """The vector as it is stored."""
+
+
 class BagEncoder:
     """Encodes passages and questions with a table of token vectors; immutable, so any thread may use it."""
 
@@ -139,6 +153,7 @@ class BagEncoder:
         self._rows, self._scales = weights.rows, weights.scales
         self._importance, self._fields = weights.importance, weights.fields
         self._fingerprint = fingerprint
+        self._weighed = lru_cache(maxsize=4)(self._weigh)  # each hit of an answer is explained by the same question
 
     @property
     def weights(self) -> Weights:
@@ -197,34 +212,38 @@ class BagEncoder:
         token that several words share is divided between them by their counts, and what rounding to float16 changed
         in proportion to the contributions.
         """
+        weighed = self._weighed(asked)
+        values: dict[tuple[int, int], float] = defaultdict(float)
+        """By field and token, wherever the token stands."""
+        for entry, value in zip(weighed.entries, (weighed.rows @ vector.astype(np.float64)).tolist(), strict=True):
+            values[entry] += value
+        found: dict[str, float] = {}
+        for word, shares in weighed.words:
+            found[word] = found.get(word, 0.0) + sum(share * values[entry] for entry, share in shares)
+        extent = sum(map(abs, found.values())) or 1.0
+        rounding = float(weighed.own @ vector.astype(np.float64)) - sum(found.values())
+        explained = [(word, value + rounding * abs(value) / extent) for word, value in found.items()]
+        return sorted(explained, key=lambda item: -item[1])
+
+    def _weigh(self, asked: str | Passage) -> _Weighed:
+        """Return what all explanations of a question or passage have in common."""
         parts = [(QUERY, asked)] if isinstance(asked, str) else list(enumerate(asked.fields()))
         own = self.encode_query(asked) if isinstance(asked, str) else self.encode([asked])[0]
         bags = count(self.vocabulary, [parts])
         numbers, orders, factors = self._factors(bags)
-        values: dict[tuple[int, int], float] = defaultdict(float)
-        """By field and token, wherever the token stands."""
-        counts: dict[tuple[int, int], int] = {}
-        total = np.zeros(self.dimensions, dtype=np.float32)
-        for place, (field, token, times) in enumerate(
-            zip(bags.fields.tolist(), numbers.tolist(), bags.counts.tolist(), strict=True)
-        ):
-            only = slice(place, place + 1)
-            row = self._total(numbers[only], orders[only], factors[only])
-            total += row
-            values[field, token] += float(row.astype(np.float64) @ vector)
-            if orders[place] == 0:
-                counts[field, token] = times
-        norm = float(np.linalg.norm(total)) or 1.0
-        found: dict[str, float] = {}
+        every = [slice(place, place + 1) for place in range(len(numbers))]
+        parts_of = [self._total(numbers[one], orders[one], factors[one]) for one in every]
+        rows = np.array(parts_of, dtype=np.float64).reshape(len(numbers), self.dimensions)
+        rows /= float(np.linalg.norm(rows.sum(axis=0))) or 1.0
+        entries = list(zip(bags.fields.tolist(), numbers.tolist(), strict=True))
+        plain = zip(entries, orders.tolist(), bags.counts.tolist(), strict=True)
+        counts = {entry: times for entry, order, times in plain if order == 0}
+        words = []
         for field, text in parts:
             for word, times in Counter(tokens.words(text)).items():
-                own_tokens = self.vocabulary.ids(word)
-                value = times * sum(values[field, token] / counts[field, token] for token in own_tokens) / norm
-                found[word] = found.get(word, 0.0) + value
-        extent = sum(map(abs, found.values())) or 1.0
-        rounding = float(own.astype(np.float64) @ vector) - sum(found.values())
-        explained = [(word, value + rounding * abs(value) / extent) for word, value in found.items()]
-        return sorted(explained, key=lambda item: -item[1])
+                own_tokens = [(field, token) for token in self.vocabulary.ids(word)]
+                words.append((word, [(entry, times / counts[entry]) for entry in own_tokens]))
+        return _Weighed(rows, entries, words, own.astype(np.float64))
 
     def sums(self, texts: Sequence[Iterable[tuple[int, str]]]) -> Vectors:
         """Return (n, dimensions) unit rows of full precision for texts in (field number, text) parts."""

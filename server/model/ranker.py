@@ -1,58 +1,50 @@
 """The ranker's trainer: questions with the files that answer them in, the weights of the features out.
 
-usage: sextant train --ranker REPOS_JSON ANNOTATIONS CHECKOUTS [--foreign FILE] [--only NAME ...] [--out FILE]
+usage: sextant train --ranker REPOS_JSON ANNOTATIONS CHECKOUTS [--units FILE] [--foreign FILE] [--only NAME ...]
+                              [--out FILE]
 
-Each repository is indexed by the real engine. A linear model of the features is fitted to put the files that answer
-above the others: the score of a file is that of its best unit, the loss is the softmax cross-entropy over the files of
-a question (ListNet, Cao et al. 2007), a language counts as much as any other. Features that can only speak for (or
-only against) a unit keep that sign. The figures printed are cross-validated: a repository is ranked with weights that
-have not seen it.
+Each repository is indexed by the real engine. First the weights of the lexical fields are learned (`fields.py`), as
+the features depend on them. Then a linear model of the features is fitted to put the files that answer above the
+others: the score of a file is that of its best unit, the loss is the softmax cross-entropy over the files of a
+question (ListNet, Cao et al. 2007), a language counts as much as any other. Where the best units of a question are
+known, the same loss over its units is added: a file's class should not stand for the method that is asked for.
+Features that can only speak for (or only against) a unit keep that sign. The figures printed are cross-validated: a
+repository is ranked with weights that have not seen it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from server.config import Settings
-from server.engine import Engine
 from server.index import question as questions
 from server.index import rank
 from server.index.features import GROUPS, NAMES
 from server.index.lexical import FIELDS, FieldWeights
 from server.index.rank import Ranker
 from server.model import encoder
+from server.model import fields as fields_of
+from server.model.judged import Example, Source, foreign_questions, indexed, ndcg, shares, sources
 from server.snapshot import Snapshot
-from server.types import CancelToken, Encoder, Json, Query
+from server.types import CancelToken, Json, Query
 
-FIELD_WEIGHTS = {
-    "name": 4.0,
-    "file": 2.0,
-    "path": 1.0,
-    "container": 1.5,
-    "signature": 1.0,
-    "documentation": 2.0,
-    "body": 1.0,
-}
-SATURATION, LENGTH = 1.2, 0.5
-"""Of BM25F."""
 DEMOTION = 0.5
 """Of a hit for each better one in its file; RESULTS.md has what others are worth."""
+UNIT_LOSS = 0.5
+"""What the units of a question count beside its files; RESULTS.md has what others are worth."""
 RIDGE = 0.05
 """Weight of the squares of the weights (of features with deviation 1)."""
 _STEPS, _RATE = 300, 0.05
 AT_MOST = {
-    "not_test": -4.0, "not_example": -4.0, "is_test": -1.0, "is_example": -1.0, "is_foreign": -1.0,
+    "not_test": -4.0, "not_example": -4.0, "is_test": -2.5, "is_example": -1.5, "is_foreign": -1.0,
     "is_declaration": -0.5, "is_stub": -0.5, "is_deprecated": -0.3,
 }  # fmt: skip
 """Weights that are no greater than this on the logistic scale, whatever was learned: no question of the development set
@@ -62,53 +54,56 @@ AT_LEAST = {"qualified_name": 4.0}
 _AGAINST = frozenset(("foreign_name", *GROUPS["prior"]))
 _FREE = frozenset((*GROUPS["kind"], *GROUPS["size"]))
 """Features whose sign only the data knows."""
+FOLDS = 5
+"""Of repositories, for the weights of the fields."""
 ALIEN_SHARE = 3
 """A repository is asked every third foreign question; another is asked the next ones."""
-_LEAST_CAUGHT = 0.95
-"""Foreign questions that are to be called guesses; the margin is for others than the ones that were learned from."""
+_SUSPECTED = 0.015
+"""Share of the questions with an answer that may be called guesses; RESULTS.md has how many of the others then are."""
 
 Column = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A question about a repository."""
-
-    repository: str
-    language: str
-    category: str
-    text: str
-    wanted: frozenset[str]
-    """Paths of the files that answer it; none for a foreign question."""
 
 
 @dataclass(slots=True)
 class Examples:
     """Questions with the features of their candidates, the candidates of a file next to one another."""
 
+    fields: FieldWeights = field(default_factory=fields_of.plain)
+    """What the words of the features were weighed by."""
+    held: frozenset[str] = frozenset()
+    """The repositories that those weights have not seen."""
     asked: list[Example] = field(default_factory=list)
     matrices: list[npt.NDArray[np.float32]] = field(default_factory=list)
     files: list[list[str]] = field(default_factory=list)
     """The path of each candidate."""
+    best: list[npt.NDArray[np.bool_]] = field(default_factory=list)
+    """Whether each candidate is one of the best units, as far as those are known."""
 
     def add(self, example: Example, snapshot: Snapshot, prefix: str) -> None:
         """Ask a question and keep the features of what may answer."""
-        found, matrix, _, _ = snapshot.candidates(questions.parse(Query(example.text)), CancelToken())
-        paths = []
-        for layer, row in zip(found.layer_of.tolist(), found.rows.tolist(), strict=True):
+        ranker = untrained(self.fields)
+        found, matrix, _, _ = replace(snapshot, ranker=lambda: ranker).candidates(
+            questions.parse(Query(example.text)), CancelToken()
+        )
+        paths, best = [], np.zeros(len(found), np.bool_)
+        for at, (layer, row) in enumerate(zip(found.layer_of.tolist(), found.rows.tolist(), strict=True)):
             segment = found.layers[layer].segment
-            paths.append(prefix + segment.paths[segment.file_of[row]])
+            path = segment.paths[segment.file_of[row]]
+            paths.append(prefix + path)
+            if example.units:
+                name, container, _, _ = segment.strings(row)
+                best[at] = (path, container, name) in example.units
         order = sorted(range(len(paths)), key=lambda at: paths[at])
         self.asked.append(example)
         self.matrices.append(matrix[order].astype(np.float32))
         self.files.append([paths[at] for at in order])
+        self.best.append(best[order])
 
     def where(self, wanted: Sequence[bool]) -> Examples:
         """Return some of the questions."""
         chosen = [number for number, one in enumerate(wanted) if one]
-        return Examples(
-            [self.asked[n] for n in chosen], [self.matrices[n] for n in chosen], [self.files[n] for n in chosen]
-        )
+        columns = (self.asked, self.matrices, self.files, self.best)
+        return Examples(self.fields, self.held, *([column[n] for n in chosen] for column in columns))  # type: ignore[arg-type]
 
 
 def fit(examples: Examples, columns: Sequence[str] = NAMES, ridge: float = RIDGE) -> Ranker:
@@ -119,11 +114,12 @@ def fit(examples: Examples, columns: Sequence[str] = NAMES, ridge: float = RIDGE
     deviation[deviation < 1e-6] = 1.0
     matrix = (matrix - matrix.mean(axis=0)) / deviation * kept
     starts, question_of, relevant = _files(examples)
-    share = _shares(examples)
+    share = shares(examples.asked)
     has_answer = np.bincount(question_of, relevant, len(examples.asked)) > 0
     target = relevant / np.maximum(np.bincount(question_of, relevant, len(examples.asked)), 1.0)[question_of]
     weight = (share * has_answer)[question_of]
     file_of = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(matrix))))
+    units, unit_of, is_best, unit_weight = _units(examples, share)
     signs = np.array([0.0 if name in _FREE else -1.0 if name in _AGAINST else 1.0 for name in NAMES])
     weights = np.zeros(len(NAMES))
     mean, square = np.zeros(len(NAMES)), np.zeros(len(NAMES))
@@ -134,6 +130,9 @@ def fit(examples: Examples, columns: Sequence[str] = NAMES, ridge: float = RIDGE
         at = at[np.unique(file_of[at], return_index=True)[1]]
         chance = _softmax(best, question_of, len(examples.asked))
         gradient = matrix[at].T.astype(np.float64) @ ((chance - target) * weight) + 2.0 * ridge * weights
+        if len(units):
+            chance = _softmax(scores[units], unit_of, len(examples.asked))
+            gradient += matrix[units].T.astype(np.float64) @ ((chance - is_best) * unit_weight)
         mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
         pace = _RATE * (1.0 - step / _STEPS)
         moved = mean / (1.0 - 0.9 ** (step + 1)) / (np.sqrt(square / (1.0 - 0.999 ** (step + 1))) + 1e-9)
@@ -149,22 +148,22 @@ def doubting(ranker: Ranker, examples: Examples, foreign: Examples) -> Ranker:
     truth = np.repeat([0.0, 1.0], [len(known), len(alien)])
     share = np.repeat([0.5 / max(len(known), 1), 0.5 / max(len(alien), 1)], [len(known), len(alien)])
     raw = np.append(_logistic(np.concatenate((known, alien)), truth, share)[:-1], 0.0)
-    # The border goes between the two kinds: as far as most foreign questions need, and half way on to the own ones.
-    caught = np.quantile(alien @ raw[:-1], 1.0 - _LEAST_CAUGHT)
-    spared = np.quantile(known @ raw[:-1], 0.98)
-    raw[-1] = -min(caught, (caught + spared) / 2.0)
-    return replace(ranker, doubt=raw)
+    raw[-1] = -float(np.quantile(known @ raw[:-1], 1.0 - _SUSPECTED))
+    # With filters or of one word, a question is unlike those that were learned from; a score is a chance all the same.
+    least = float(np.quantile(known[:, 0], _SUSPECTED)) / 2.0
+    return replace(ranker, doubt=raw, least_score=least)
 
 
 def dump(ranker: Ranker, made: Json) -> str:
     """Return the file that `rank.parse` reads."""
     data = {
         "made": made,
-        "fields": dict(zip(FIELDS, ranker.fields.weights, strict=True)),
-        "saturation": ranker.fields.saturation,
-        "length": ranker.fields.length,
+        "fields": {name: round(weight, 4) for name, weight in zip(FIELDS, ranker.fields.weights, strict=True)},
+        "saturation": round(ranker.fields.saturation, 4),
+        "length": round(ranker.fields.length, 4),
         "demotion": ranker.demotion,
         "bias": round(ranker.bias, 5),
+        "least_score": round(ranker.least_score, 4),
         "weights": {name: round(float(weight), 5) for name, weight in zip(NAMES, ranker.weights, strict=True)},
         "doubt": {
             name: round(float(weight), 5) for name, weight in zip((*rank.DOUBTS, "constant"), ranker.doubt, strict=True)
@@ -173,57 +172,42 @@ def dump(ranker: Ranker, made: Json) -> str:
     return json.dumps(data, indent=1) + "\n"
 
 
-def untrained() -> Ranker:
+def untrained(fields: FieldWeights) -> Ranker:
     """Return a ranker that knows the weights of BM25's fields alone; collecting features needs no more."""
-    fields = FieldWeights.of(tuple(FIELD_WEIGHTS[name] for name in FIELDS), SATURATION, LENGTH)
-    return Ranker(fields, np.zeros(len(NAMES)), 0.0, DEMOTION, np.zeros(len(rank.DOUBTS) + 1))
+    return Ranker(fields, np.zeros(len(NAMES)), 0.0, DEMOTION, np.zeros(len(rank.DOUBTS) + 1), 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A repository with questions."""
-
-    name: str
-    language: str
-    root: Path
-    prefix: str
-    """What stands before the paths of the index in those of the answers."""
-    examples: tuple[Example, ...]
-
-
-def sources(repos: Path, annotations: Path, checkouts: Path, only: Sequence[str] = ()) -> Iterator[Source]:
-    """Yield the repositories that there are both questions and files of."""
-    for spec in json.loads(repos.read_text(encoding="utf-8")):
-        name, inner = spec["name"], spec.get("benchmark_root") or ""
-        asked, root = annotations / f"{name}.json", checkouts / name / inner
-        if (only and name not in only) or not asked.exists() or not root.is_dir():
-            continue
-        examples = tuple(
-            Example(name, spec["language"], one["category"], one["query"], _targets(one, checkouts / name, inner))
-            for one in json.loads(asked.read_text(encoding="utf-8"))
-        )
-        yield Source(name, spec["language"], root, f"{inner}/" if inner else "", examples)
+def folded(asked: Sequence[tuple[Source, Snapshot]], folds: int = FOLDS) -> list[Examples]:
+    """Return all questions once for each fold of repositories, with field weights that have not seen the fold."""
+    samples = sampled(asked)
+    names = [source.name for source, _ in asked]
+    made = []
+    for fold in range(min(folds, len(names))):
+        held = frozenset(names[fold::folds])
+        fields = fields_of.learn([one for one in samples if one.example.repository not in held] or samples)
+        made.append(collected(asked, Examples(fields, held)))
+    return made
 
 
-@contextmanager
-def indexed(root: Path, model: Encoder, ranker: Ranker | None = None) -> Iterator[Snapshot]:
-    """Index a folder and yield its snapshot."""
-    with tempfile.TemporaryDirectory() as data:
-        engine = Engine(Settings(), model, Path(data))
-        engine.add_folder(str(root.resolve()))
-        engine.start()
-        try:
-            if not engine.wait_idle(600):
-                raise TimeoutError(f"{root} was not indexed within ten minutes")
-            chosen = ranker or untrained()
-            yield replace(engine.snapshot, ranker=lambda: chosen)
-        finally:
-            engine.close()
+def sampled(asked: Sequence[tuple[Source, Snapshot]]) -> list[fields_of.Sample]:
+    """Return what the weights of the fields are learned from."""
+    return [fields_of.sample(one, snapshot, source.prefix) for source, snapshot in asked for one in source.examples]
 
 
-def foreign_questions(path: Path) -> list[str]:
-    """Read questions that no repository answers, one a line."""
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+def alienated(asked: Sequence[tuple[Source, Snapshot]], examples: Examples, aliens: Sequence[str]) -> Examples:
+    """Ask each repository some of the questions that nothing answers, and return what was given with them."""
+    for number, (source, snapshot) in enumerate(asked):
+        for text in aliens[number % ALIEN_SHARE :: ALIEN_SHARE]:
+            examples.add(Example(source.name, source.language, "foreign", text, frozenset()), snapshot, "")
+    return examples
+
+
+def collected(asked: Sequence[tuple[Source, Snapshot]], examples: Examples) -> Examples:
+    """Ask the questions of some repositories, and return what was given with them."""
+    for source, snapshot in asked:
+        for example in source.examples:
+            examples.add(example, snapshot, source.prefix)
+    return examples
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -234,24 +218,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("repos", type=Path, help="JSON list of repositories: name, language, benchmark_root")
     parser.add_argument("annotations", type=Path, help="folder of NAME.json: query, category, relevant, secondary")
     parser.add_argument("checkouts", type=Path, help="folder of the repositories' files, by name")
+    parser.add_argument("--units", type=Path, help="JSON: repository, question, the best units: path, container, name")
     parser.add_argument("--foreign", type=Path, help="questions that nothing answers, one a line")
     parser.add_argument("--only", nargs="*", default=(), metavar="NAME")
     parser.add_argument("--out", type=Path, default=rank.SHIPPED)
     options = parser.parse_args(argv)
     model = encoder.load()
     aliens = foreign_questions(options.foreign) if options.foreign else []
-    examples, foreign = Examples(), Examples()
-    chosen = sources(options.repos, options.annotations, options.checkouts, options.only)
-    for number, source in enumerate(chosen):
-        with indexed(source.root, model) as snapshot:
-            for example in source.examples:
-                examples.add(example, snapshot, source.prefix)
+    with ExitStack() as stack:
+        asked = []
+        for source in sources(options.repos, options.annotations, options.checkouts, options.only, options.units):
+            asked.append((source, stack.enter_context(indexed(source.root, model))))
+            sys.stderr.write(f"{source.name}: {len(source.examples)} questions\n")
+        if not asked:
+            sys.stderr.write("sextant: no repository of the list has both questions and files here\n")
+            return 2
+        samples = [
+            fields_of.sample(one, snapshot, source.prefix) for source, snapshot in asked for one in source.examples
+        ]
+        fields = fields_of.learn(samples)
+        examples, foreign = collected(asked, Examples(fields)), Examples(fields)
+        for number, (source, snapshot) in enumerate(asked):
             for text in aliens[number % ALIEN_SHARE :: ALIEN_SHARE]:
                 foreign.add(Example(source.name, source.language, "foreign", text, frozenset()), snapshot, "")
-        sys.stderr.write(f"{source.name}: {len(source.examples)} questions\n")
-    if not examples.asked:
-        sys.stderr.write("sextant: no repository of the list has both questions and files here\n")
-        return 2
+        unseen = folded(asked)
     ranker = fit(examples)
     if aliens:
         ranker = doubting(ranker, examples, foreign)
@@ -260,7 +250,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "encoder": model.fingerprint,
         "questions": len(examples.asked),
         "repositories": sorted({one.repository for one in examples.asked}),
-        "ndcg10": round(by_language(examples, cross_validated(examples)), 4),
+        "ndcg10": round(by_language(examples, cross_validated(unseen)), 4),
         "validation": "each repository with weights that have not seen it; files, averaged by language",
     }
     options.out.write_text(dump(ranker, made), encoding="utf-8")
@@ -268,53 +258,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def cross_validated(examples: Examples, columns: Sequence[str] = NAMES, folds: int = 0) -> list[float]:
-    """Return the NDCG@10 of each question with weights that have not seen its repository (or fold of repositories)."""
-    found = [0.0] * len(examples.asked)
-    names = list(dict.fromkeys(one.repository for one in examples.asked))
-    for fold in range(min(folds or len(names), len(names))):
-        held = set(names[fold :: folds or len(names)])
-        ranker = fit(examples.where([one.repository not in held for one in examples.asked]), columns)
-        for number, one in enumerate(examples.asked):
-            if one.repository in held:
-                scores = examples.matrices[number] @ ranker.weights
-                order = np.argsort(-scores, kind="stable")
-                found[number] = ndcg([examples.files[number][at] for at in order], one.wanted)
+def cross_validated(made: Sequence[Examples], columns: Sequence[str] = NAMES, one_by_one: bool = True) -> list[float]:
+    """Return the NDCG@10 of each question with weights that have not seen its repository.
+
+    `made`: the same questions, each time with fields that have not seen some repositories; `one_by_one`: the weights
+    have seen the others of those.
+    """
+    found = [0.0] * len(made[0].asked)
+    for examples in made:
+        for held in [{name} for name in examples.held] if one_by_one else [examples.held]:
+            ranker = fit(examples.where([one.repository not in held for one in examples.asked]), columns)
+            for number, one in enumerate(examples.asked):
+                if one.repository in held:
+                    order = np.argsort(-(examples.matrices[number] @ ranker.weights), kind="stable")
+                    found[number] = ndcg([examples.files[number][at] for at in order], one.wanted)
     return found
-
-
-def ndcg(hits: Sequence[str], wanted: frozenset[str], top: int = 10, by_file: bool = True) -> float:
-    """Return NDCG over files: a file's rank is that of its first hit, among files or (`by_file` false) among hits."""
-    listed = list(dict.fromkeys(hits)) if by_file else list(hits)
-    seen: set[str] = set()
-    gain = 0.0
-    for position, path in enumerate(listed[:top]):
-        if path in wanted and path not in seen:
-            gain += 1.0 / math.log2(position + 2)
-            seen.add(path)
-    return gain / sum(1.0 / math.log2(position + 2) for position in range(min(top, len(wanted))))
 
 
 def by_language(examples: Examples, values: Sequence[float]) -> float:
     """Return the mean over languages of the mean in each."""
-    return float(np.dot(_shares(examples), values))
-
-
-def _targets(question: Json, checkout: Path, inner: str) -> frozenset[str]:
-    """Return the paths of the answers from the top of the checkout; some lists begin at the folder that is indexed."""
-    targets = [*question["relevant"], *question.get("secondary", ())]
-    paths = [str(one["path"] if isinstance(one, dict) else one) for one in targets]
-    return frozenset(
-        f"{inner}/{path}" if inner and not (checkout / path).exists() and (checkout / inner / path).exists() else path
-        for path in paths
-    )
-
-
-def _shares(examples: Examples) -> Column:
-    """Return the weight of each question, so that languages weigh the same and all sum to 1."""
-    languages = [one.language for one in examples.asked]
-    counts = {language: languages.count(language) for language in languages}
-    return np.array([1.0 / len(counts) / counts[language] for language in languages])
+    return float(np.dot(shares(examples.asked), values))
 
 
 def _files(examples: Examples) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Column]:
@@ -333,6 +296,19 @@ def _files(examples: Examples) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.in
     return np.array(starts), np.array(question_of), np.array(relevant)
 
 
+def _units(examples: Examples, share: Column) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Column, Column]:
+    """Return the candidates of the questions whose best units are known, their questions, targets and weights."""
+    sizes = np.array([len(best) for best in examples.best])
+    question_of = np.repeat(np.arange(len(sizes)), sizes)
+    best = np.concatenate(examples.best).astype(np.float64)
+    known = np.bincount(question_of, best, len(sizes))
+    units = np.flatnonzero(known[question_of] > 0)
+    weight = share * (known > 0)
+    weight *= UNIT_LOSS / max(float(weight.sum()), 1e-9)
+    question_of = question_of[units]
+    return units, question_of, best[units] / known[question_of], weight[question_of]
+
+
 def _softmax(values: Column, group_of: npt.NDArray[np.int64], groups: int) -> Column:
     most = np.full(groups, -np.inf)
     np.maximum.at(most, group_of, values)
@@ -349,7 +325,7 @@ def _calibrated(examples: Examples, weights: Column, kept: npt.NDArray[np.bool_]
     most = np.array([AT_MOST.get(name, np.inf) for name in NAMES])
     least = np.array([AT_LEAST.get(name, -np.inf) for name in NAMES])
     most[~kept], least[~kept] = np.inf, -np.inf
-    return replace(untrained(), weights=np.clip(weights * slope, least, most), bias=float(bias))
+    return replace(untrained(examples.fields), weights=np.clip(weights * slope, least, most), bias=float(bias))
 
 
 def _logistic(columns: Column, truth: Column, share: Column) -> Column:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from server.index.files import walk
 from server.index.ignore import IgnoreRules
 from server.index.ingest import ingest_file
 from server.model.encoder import BagEncoder
+from server.model.judged import Source, indexed, ndcg, sources
 from server.model.measures import Lexical, Scores, cosines, untrained
-from server.model.ranker import Examples, Source, cross_validated, indexed, ndcg, sources
+from server.model.ranker import cross_validated, folded
 from server.types import CancelToken, Passage
 
 _FULL = "full search"
@@ -26,7 +28,7 @@ Means = dict[str, dict[str, list[float]]]
 def measure(model: BagEncoder, repos: Path, annotations: Path, checkouts: Path, full: bool) -> Means:
     """Ask every repository; `full` asks the real engine too, ranked by weights that have not seen the repository."""
     found: Means = defaultdict(lambda: defaultdict(list))
-    examples = Examples()
+    asked = []
     for source in sources(repos, annotations, checkouts):
         paths, passages = _units(source)
         texts = [example.text for example in source.examples]
@@ -40,11 +42,12 @@ def measure(model: BagEncoder, repos: Path, annotations: Path, checkouts: Path, 
                 ranked = [paths[number] for number in np.argsort(-row, kind="stable")]
                 found[source.language][method].append(ndcg(ranked, example.wanted))
         if full:
-            with indexed(source.root, model) as snapshot:
-                for example in source.examples:
-                    examples.add(example, snapshot, source.prefix)
-    for example, value in zip(examples.asked, cross_validated(examples) if full else (), strict=True):
-        found[example.language][_FULL].append(value)
+            asked.append(source)
+    if asked:
+        with ExitStack() as stack:
+            made = folded([(source, stack.enter_context(indexed(source.root, model))) for source in asked])
+        for example, value in zip(made[0].asked, cross_validated(made), strict=True):
+            found[example.language][_FULL].append(value)
     return found
 
 

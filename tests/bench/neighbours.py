@@ -1,11 +1,13 @@
-"""Neighbours: Annoy's candidates against an exact scan, with the shipped model's vectors of real code.
+"""Neighbours: a search for the nearest rows with trees and without, with the shipped model's vectors of real code.
 
-usage: python -m tests.bench.neighbours FOLDER [FOLDER ...] [--rows N ...] [--search-k K ...]
+usage: python -m tests.bench.neighbours FOLDER [FOLDER ...] [--rows N ...] [--trees T ...] [--search-k K ...]
 
-All functions below the folders are encoded. Where that is not enough rows, copies are added whose vectors are moved by
-noise as large as the distance of a vector to its nearest other one (so the neighbourhoods stay as dense as they are);
-the output says how many. Recall@10 is after rescoring: of the ten exact neighbours, how many are among Annoy's
-candidates.
+All functions below the folders are encoded, those of a training corpus (`*.jsonl.gz`) as well. Where that is not enough
+rows, copies are added whose vectors are moved by noise as large as the distance of a vector to its nearest other one
+(so the neighbourhoods stay as dense as they are); the output says how many. Both ways are those of the server: the
+search for candidates, exactly rescored. Recall@10 is how many of the ten exact neighbours, or of rows as near as they,
+are the ten best found. Questions are those of the latency bench and documentation, of rows that are mostly among those
+that are searched. Trees are built and asked by one thread; set OPENBLAS_NUM_THREADS=1 as well.
 """
 
 from __future__ import annotations
@@ -14,93 +16,138 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
-import annoy
 import numpy as np
+import numpy.typing as npt
 
-from server.index import generation
+from server.index import generation, search, segment
 from server.index.extract import extract
 from server.index.languages import language_of
-from server.index.search import CANDIDATES
-from server.model import encoder
+from server.index.layers import Layer
+from server.model import corpus, encoder
 from server.types import Passage, Vectors
 from tests.bench.latency import QUERIES, sources
 
+Column = npt.NDArray[np.float64]
 TOP = 10
+QUESTIONS = 200
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 20_000, 50_000, 100_000, 1_000_000])
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 400_000, 1_000_000])
+    parser.add_argument("--trees", type=int, nargs="+", default=[generation.ANNOY_TREES])
     parser.add_argument("--search-k", type=int, nargs="+", default=[generation.ANNOY_SEARCH_K])
+    parser.add_argument("--keep", type=Path, help="file to keep the vectors in, or to take them from where it exists")
     options = parser.parse_args()
-    model = encoder.load()
-    passages: list[Passage] = []
-    for path, _ in sources(options.folders):
-        data = path.read_bytes()
-        passages += [unit.passage for unit in extract(data, language_of(path.name, data[:2000]) or "", path.name)]
-        if len(passages) >= max(options.rows):
-            break
-    documented = [passage.documentation[:200] for passage in passages if len(passage.documentation) > 30]
     random = np.random.default_rng(1)
-    asked = [*QUERIES, *random.choice(documented, 186, replace=False).tolist()]
-    real = np.unique(model.encode(passages), axis=0)
-    real = real[real.any(axis=1)][random.permutation(int(real.any(axis=1).sum()))]
-    questions = np.stack([model.encode_query(text) for text in asked])
-    print(f"{len(real):,} different vectors of real code, {len(questions)} questions; {generation.ANNOY_TREES} trees")
+    rows, questions = kept(options.folders, max(options.rows), options.keep, random)
+    print(f"{len(rows):,} different vectors of real code, {len(questions)} questions")
     for count in options.rows:
-        measure(grown(real, count, random), questions, options.search_k, max(0, count - len(real)))
+        layer = layer_of(grown(rows, count, random))
+        [(_, spent)] = ask([layer], questions)
+        made = max(0, count - len(rows))
+        print(f"{count:>9,} rows ({made:,} made): scan p50 {spent:.2f} ms", flush=True)
+        for trees in options.trees:
+            measure(layer, questions, trees, options.search_k)
+
+
+def kept(folders: Sequence[Path], most: int, keep: Path | None, random: np.random.Generator) -> tuple[Vectors, Vectors]:
+    """Return the different vectors of the code in some folders, in a random order, and those of questions."""
+    if keep is None or not keep.exists():
+        model, encoded, documented = encoder.load(), list[Vectors](), list[str]()
+        for batch in passages(folders):
+            encoded.append(model.encode(batch).astype(np.float16))
+            documented += [one.documentation[:200] for one in batch if len(one.documentation) > 30]
+            if sum(map(len, encoded)) >= most * 1.2:
+                break
+        rows = np.concatenate(encoded)
+        _, first = np.unique(rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel(), return_index=True)
+        rows = rows[random.permutation(first)]
+        chosen = random.choice(documented, QUESTIONS - len(QUERIES), replace=False).tolist()
+        asked = np.stack([model.encode_query(text) for text in (*QUERIES, *chosen)])
+        keep = keep or Path(tempfile.mkdtemp(), "vectors.npz")
+        np.savez(keep, rows=rows[rows.any(axis=1)], asked=asked)
+    with np.load(keep) as stored:
+        return stored["rows"], stored["asked"]
+
+
+def passages(folders: Sequence[Path]) -> Iterator[list[Passage]]:
+    """Yield the passages below some folders, those of a file together."""
+    for path in (path for folder in folders for path in sorted(folder.glob("*.jsonl.gz"))):
+        yield [
+            Passage(one.name, one.container, one.signature, one.documentation, one.body) for one in corpus.read(path)
+        ]
+    for path, _ in sources(folders):
+        data = path.read_bytes()
+        found = [unit.passage for unit in extract(data, language_of(path.name, data[:2000]) or "", path.name)]
+        if found:
+            yield found
 
 
 def grown(real: Vectors, count: int, random: np.random.Generator) -> Vectors:
     """Return so many rows: real ones, and moved copies of them where there are too few."""
+    rows = np.empty((count, real.shape[1]), dtype=np.float32)
+    rows[: len(real)] = real[:count]
     if count <= len(real):
-        return real[:count]
-    sample = real[random.choice(len(real), 500, replace=False)] @ real[: min(len(real), 50_000)].T
+        return rows
+    sample = real[random.choice(len(real), 500, replace=False)].astype(np.float32) @ rows[:50_000].T
     sample[sample > 0.9999] = -1.0  # itself
     angle = float(np.median(np.arccos(np.clip(sample.max(axis=1), -1.0, 1.0))))
-    rows = np.empty((count, real.shape[1]), dtype=np.float32)
-    rows[: len(real)] = real
     for start in range(len(real), count, 50_000):
         end = min(count, start + 50_000)
-        source = real[random.integers(0, len(real), end - start)]
+        source = rows[random.integers(0, len(real), end - start)]
         noise = random.standard_normal(source.shape).astype(np.float32)
         moved = source + np.tan(angle) * noise / np.linalg.norm(noise, axis=1, keepdims=True)
-        rows[start:end] = moved / np.linalg.norm(moved, axis=1, keepdims=True)
+        rows[start:end] = (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float16)
     return rows
 
 
-def measure(rows: Vectors, questions: Vectors, search_ks: list[int], made: int) -> None:
-    exact, times = [], []
+def layer_of(rows: Vectors) -> Layer:
+    """Return a layer that has vectors and nothing else."""
+    empty = segment.build((), lambda _: rows[:0])
+    return Layer("", replace(empty, vectors=rows), np.ones(len(rows), np.bool_))
+
+
+def ask(layers: Sequence[Layer], questions: Vectors) -> list[tuple[list[Column], float]]:
+    """Ask all layers each question in turn, so that other load slows all of them down.
+
+    Returns for each layer the cosines of the ten nearest rows, ascending, and the median of the milliseconds.
+    """
+    found: list[list[Column]] = [[] for _ in layers]
+    times: list[list[float]] = [[] for _ in layers]
     for question in questions:
-        begun = time.perf_counter()
-        scores = np.vecdot(rows, question)
-        best = np.argpartition(-scores, TOP)[:TOP]
-        times.append((time.perf_counter() - begun) * 1000)
-        exact.append(set(best.tolist()))
-    print(f"{len(rows):>9,} rows ({made:,} made): exact scan p50 {statistics.median(times):.2f} ms", flush=True)
-    tree = annoy.AnnoyIndex(rows.shape[1], "angular")
-    tree.set_seed(1)
-    begun = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        tree.on_disk_build(str(Path(folder, "tree.ann")))
-        for number, row in enumerate(rows):
-            tree.add_item(number, row)
-        tree.build(generation.ANNOY_TREES, n_jobs=1)
-        built = time.perf_counter() - begun
+        for number, layer in enumerate(layers):
+            begun = time.perf_counter()
+            [near] = search._near([layer], [layer.live], question)
+            cosines = search.exact_cosines(layer.segment.vectors[near], question)
+            times[number].append((time.perf_counter() - begun) * 1000)
+            found[number].append(np.sort(cosines)[-TOP:])
+    return [(own, statistics.median(spent)) for own, spent in zip(found, times, strict=True)]
+
+
+def measure(layer: Layer, questions: Vectors, trees: int, search_ks: Sequence[int]) -> None:
+    vectors = layer.segment.vectors
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(generation, "ANNOY_TREES", trees):
+        file, begun, used = Path(folder, "tree.ann"), time.perf_counter(), time.process_time()
+        generation.grow(file, vectors)
+        built, used, size = time.perf_counter() - begun, time.process_time() - used, file.stat().st_size / 2**20
+        print(f"{'':10}{trees} trees: {built:.0f} s ({used:.0f} s of the processor), {size:,.0f} MB", flush=True)
+        near = generation.opened(file, vectors.shape[1], len(vectors))
+        treed = replace(layer, segment=replace(layer.segment, near=near))
+        ask([treed], questions[:20])  # the first read the file from the disk
         for search_k in search_ks:
-            found, times = 0, []
-            for question, best in zip(questions, exact, strict=True):
-                begun = time.perf_counter()
-                near = tree.get_nns_by_vector(question, CANDIDATES * 3, search_k=search_k)
-                times.append((time.perf_counter() - begun) * 1000)
-                found += len(best.intersection(near))
-            recall = found / TOP / len(questions)
+            with mock.patch.object(generation, "ANNOY_SEARCH_K", search_k):
+                (exact, scanned), (found, spent) = ask([layer, treed], questions)
+            hits = sum(np.count_nonzero(own >= best[0]) for own, best in zip(found, exact, strict=True))
+            recall = hits / TOP / len(questions)
             print(
-                f"          search_k {search_k:>7,}: recall@10 {recall:.4f}, p50 {statistics.median(times):.2f} ms, "
-                f"built in {built:.0f} s",
+                f"{'':12}search_k {search_k:>9,}: recall@10 {recall:.4f}, p50 {spent:.2f} ms, scan {scanned:.2f} ms",
                 flush=True,
             )
 

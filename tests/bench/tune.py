@@ -21,7 +21,8 @@ from server.index.features import NAMES
 from server.index.rank import shipped
 from server.model import encoder, tune
 from server.model.encoder import BagEncoder
-from server.model.ranker import Examples, Source, indexed, ndcg, sources
+from server.model.judged import Source, indexed, ndcg, sources
+from server.model.ranker import Examples
 from server.types import CancelToken, Query
 
 ASKED = 100
@@ -63,8 +64,8 @@ def show(source: Source, checkout: Path, base: BagEncoder) -> None:
 
 def asked(source: Source, model: BagEncoder) -> tuple[float, float]:
     """Return the NDCG@10 of a repository's questions, by meaning alone and by the whole search."""
-    examples, whole = Examples(), []
-    with indexed(source.root, model, shipped()) as snapshot:
+    examples, whole = Examples(shipped().fields), []
+    with indexed(source.root, model) as snapshot:
         for example in source.examples:
             examples.add(example, snapshot, source.prefix)
             hits = snapshot.search(Query(example.text, ASKED), CancelToken()).hits

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from server.config import Settings
 from server.engine import Engine
+from server.index import rank
+from server.index.actions import is_action
+from server.index.question import parse
 from server.model import encoder
 from server.snapshot import Snapshot
 from server.types import Cancelled, CancelToken, Filter, Hit, Kind, Query, QuestionError, Similar
@@ -126,6 +131,54 @@ def test_nonsense_is_called_a_guess_and_a_good_answer_is_not(snapshot: Snapshot)
     assert not snapshot.search(Query("authenticate a user by password"), CancelToken()).low_confidence
 
 
+def test_an_answer_without_a_chance_is_a_guess_whatever_its_words(snapshot: Snapshot) -> None:
+    found = snapshot.search(Query("session path:net/**"), CancelToken())
+    assert found.hits
+    assert found.low_confidence
+    _, matrix, _, _ = snapshot.candidates(parse(Query("authenticate a user by password")), CancelToken())
+    certain = replace(rank.shipped(), doubt=np.zeros(len(rank.DOUBTS) + 1))
+    best = float(certain.scores(matrix).max())
+    assert not replace(certain, least_score=best - 0.01).is_guess(matrix)
+    assert replace(certain, least_score=best + 0.01).is_guess(matrix)
+
+
+def test_what_resembles_nothing_is_called_a_guess(snapshot: Snapshot) -> None:
+    stranger = "def mix(frames):\n    return sum(frame.left ** 2 - frame.right for frame in frames) % 65536\n"
+    assert snapshot.similar(Similar(text=stranger, language="python"), CancelToken()).low_confidence
+    clone = "def clip(value, low, high):\n    if value < low:\n        return low\n    return min(value, high)\n"
+    assert not snapshot.similar(Similar(text=clone, language="python"), CancelToken()).low_confidence
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("parse a date", True),
+        ("how are routes registered", True),
+        ("where do we validate the token", True),
+        ("date parser", False),
+        ("router", False),
+        ("", False),
+    ],
+)
+def test_questions_for_what_does_something(text: str, expected: bool) -> None:
+    assert is_action(text) is expected
+
+
+def test_a_folder_or_file_is_searched_alone(snapshot: Snapshot, tmp_path: Path) -> None:
+    folder = snapshot.layers[-1].folder
+    for scope, paths in (
+        ("util", {"util/reset.py", "util/copy_one.py", "util/copy_two.py"}),
+        ("util/reset.py", {"util/reset.py"}),
+        ("uti", set()),
+    ):
+        found = snapshot.search(Query("reset limit", filter=Filter(scope=(folder, scope))), CancelToken())
+        assert {hit.path for hit in found.hits} <= paths
+        assert bool(found.hits) == bool(paths)
+    within = Filter(scope=(folder, "util"), include=("*copy*",), exclude=("*two*",))
+    found = snapshot.search(Query("limit", filter=within), CancelToken())
+    assert {hit.path for hit in found.hits} == {"util/copy_one.py"}
+
+
 def test_the_shares_of_the_words_add_up(snapshot: Snapshot) -> None:
     folder = snapshot.layers[0].folder
     for result in (
@@ -192,6 +245,7 @@ def test_odd_questions_are_answered(snapshot: Snapshot, text: str, limit: int) -
         ("x path:!", 20),
         ("x path:[a", 20),
         ("x path:src\\", 20),
+        ("x" + " path:a*" * 51, 20),
     ],
 )
 def test_what_cannot_be_asked_is_explained(snapshot: Snapshot, text: str, limit: int) -> None:

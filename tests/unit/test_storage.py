@@ -14,8 +14,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from server.config import Settings
@@ -28,7 +30,8 @@ from server.index.store import FORMAT_VERSION
 from server.index.vectors import VectorStore
 from server.model import encoder
 from server.tuning import tuned
-from server.types import CancelToken, Query, SearchResult
+from server.types import CancelToken, Passage, Query, SearchResult
+from tests.bench.neighbours import ask, layer_of
 
 FILES = {
     "mail.py": 'def send(to):\n    """Send an email."""\n    return smtp(to)\n',
@@ -252,6 +255,22 @@ def test_annoy_answers_like_the_exact_scan(root: Path, tmp_path: Path, monkeypat
     tree = next(home_of(data, str(root)).glob("generation-*/tree.ann"))
     tree.write_bytes(tree.read_bytes()[:-100])  # Annoy would crash the process on it
     assert names(run(root, data)) == expected
+
+
+def test_trees_find_what_a_scan_finds(tmp_path: Path) -> None:
+    model, chance = encoder.load(), random.Random(1)
+    words = [word for word in model.vocabulary.dump().decode().split() if word.isalpha() and len(word) > 3][:4_000]
+    texts = [" ".join(chance.choices(words, k=6)) for _ in range(20_000)]
+    rows = model.encode([Passage(name=text[:20], body=text) for text in texts])
+    questions = np.stack([model.encode_query(text[:24]) for text in texts[:60]])
+    layer = layer_of(rows)
+    generation.grow(tmp_path / "tree.ann", rows)
+    near = generation.opened(tmp_path / "tree.ann", rows.shape[1], len(rows))
+    assert near is not None
+    treed = replace(layer, segment=replace(layer.segment, near=near))
+    (exact, _), (found, _) = ask([layer, treed], questions)
+    hits = sum(np.count_nonzero(own >= best[0]) for own, best in zip(found, exact, strict=True))
+    assert hits >= 0.99 * sum(map(len, exact))
 
 
 BUILD = """

@@ -28,6 +28,8 @@ RANKS = (
         "server.commands",
         "server.model.compare",
         "server.model.evaluate",
+        "server.model.fields",
+        "server.model.judged",
         "server.model.ranker",
         "server.model.repositories",
     },
@@ -64,9 +66,6 @@ UPWARD = {
     ("server.model.corpus", "server.index"),
     ("server.model.measures", "server.index"),
     ("server.model.workspace", "server.index"),
-    ("server.model.ranker", "server.index"),
-    ("server.model.ranker", "server.engine"),
-    ("server.model.ranker", "server.snapshot"),
 }
 """Training reads units as the index cuts them; nothing that serves does."""
 
