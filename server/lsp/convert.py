@@ -244,7 +244,7 @@ def similar(
         if not found[0] and not text.strip():
             raise protocol.RequestFailed("This document is empty, or neither open nor in a workspace folder.")
     elif not text.strip():
-        raise protocol.InvalidParams("params.text is empty.")
+        raise protocol.InvalidParams("params.text is empty: there is nothing to compare.")
     path, start, end = found
     return ours.Similar(
         path=path,
@@ -346,7 +346,7 @@ def _notices(found: ours.SearchResult) -> list[str]:
         notices.append("Still indexing: the list is incomplete.")
     if found.low_confidence and found.hits:
         notices.append("Nothing matches well, these are guesses: try a verb and a noun, or fewer filters.")
-    if not (found.hits or found.is_incomplete):
+    if not (found.hits or notices):
         notices.append("Nothing found: try other words, or fewer filters.")
     return notices
 

@@ -14,6 +14,11 @@ const OWN: Record<string, string> = {
 type WorkDone = lsp.WorkDoneProgressBegin | lsp.WorkDoneProgressReport | lsp.WorkDoneProgressEnd;
 
 class Client extends lsp.LanguageClient {
+    /** What the library would tell the user is told by ours, with what to do about it. */
+    override error(message: string, data?: unknown): void {
+        super.error(message, data, false);
+    }
+
     protected override fillInitializeParams(params: lsp.InitializeParams): void {
         super.fillInitializeParams(params);
         params.capabilities.experimental = { serverStatusNotification: true };
@@ -33,11 +38,8 @@ export function connect(command: string, log: vscode.LogOutputChannel): lsp.Lang
         initializationFailedHandler: () => false,
         errorHandler: {
             error: (error, message, count) => handler.error(error, message, count),
-            // What never ran as Sextant's server is not tried again; the user is told by ours, not by the library.
-            closed: async () => {
-                const { action } = await handler.closed();
-                return { action: client.initializeResult ? action : lsp.CloseAction.DoNotRestart, handled: true };
-            },
+            // What never ran as Sextant's server is not tried again.
+            closed: () => (client.initializeResult ? handler.closed() : { action: lsp.CloseAction.DoNotRestart }),
         },
         middleware: {
             executeCommand: (name, args: unknown[], next): unknown =>

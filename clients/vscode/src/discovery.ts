@@ -16,8 +16,8 @@ export function inEnvironment(environment: string, name: string): string {
 }
 
 /** Return a path as a user writes it with the home folder in it. */
-export function underHome(path: string): string {
-    return path.trim().replace(/^~(?=[/\\])/, homedir());
+export function underHome(path: unknown): string {
+    return String(path).trim().replace(/^~(?=[/\\])/, homedir());
 }
 
 /** Look for the server. Nothing of an untrusted workspace is started. */

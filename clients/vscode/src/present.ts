@@ -44,7 +44,7 @@ export function wordsOf({ why }: Hit): Term[] {
 export function markdown(title: string, hits: readonly Hit[]): string {
     const lines = hits.map((hit) => {
         const name = [hit.containerName, hit.name].filter(Boolean).join(".");
-        const link = encodeURI(placeOf(hit).replace(/:(\d+)$/, "#L$1"));
+        const link = encodeURI(placeOf(hit)).replace(/[#?]/g, encodeURIComponent).replace(/:(\d+)$/, "#L$1");
         return `- [\`${name}\`](${link}) ${hit.score.toFixed(2)}${hit.detail ? ` — ${hit.detail}` : ""}`;
     });
     return [`## ${title}`, "", ...lines, ""].join("\n");

@@ -56,7 +56,8 @@ export class Server {
 
     /** Stop the server if it runs, look for it again and start it. */
     restart(): Promise<void> {
-        this.queue = this.queue.then(() => this.stop()).then(() => this.start());
+        const failed = (error: unknown): void => this.become("failed", messageOf(error));
+        this.queue = this.queue.then(() => this.stop()).then(() => this.start()).catch(failed);
         return this.queue;
     }
 
@@ -144,9 +145,8 @@ export class Server {
             }
         });
         this.client = client;
-        await client.start().catch(() => {
-            this.become("failed", `${command} (from ${from}) does not start as Sextant's server. Its log says why.`);
-        });
+        const reason = `${command} (from ${from}) does not start as Sextant's server. Its log says why.`;
+        void client.start().catch(() => this.client === client && this.become("failed", reason));
     }
 
     private become(phase: Phase, reason = ""): void {

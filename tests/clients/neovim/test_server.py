@@ -133,9 +133,7 @@ def test_jobs(editor: Editor, name: str) -> None:
     if f"sextant/{name}" not in offered:
         assert "does not offer" in first
         return
-    if "started" not in first:
-        assert len(first) > 20, "a sentence that says why not"
-        return
+    assert "started" in first
     if name == "reindex":
         assert len(until(lambda: editor.lua("return #_G.done > 1 and _G.done or nil"), "the end")) == 2
     else:

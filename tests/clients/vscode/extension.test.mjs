@@ -261,7 +261,10 @@ test("a model is tuned where the user says, and not where there is nothing to le
 });
 
 test("a server that is not there is said to be missing, and set up", async () => {
-    // A change of settings starts the search for a server anew.
+    // A change of settings starts the search for a server anew, also while one hangs.
+    writeFileSync(join(HOME, "hangs"), "#!/bin/sh\nexec sleep 300\n", { mode: 0o755 });
+    trace({ "sextant.server.path": join(HOME, "hangs") });
+    await until("it is started", async () => /server starting/.test(await status()));
     trace({ "sextant.server.path": join(HOME, "nothing/sextant") });
     const message = editor.notification("which is not a program");
     await message.waitFor();

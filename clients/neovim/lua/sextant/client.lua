@@ -95,7 +95,7 @@ function M.request(buf, method, params, done, early)
     end
     if over or problem then return finish({ message = problem }) end
     open[token] = { client = client, finish = finish, early = early }
-    local question = params(client)
+    local question = vim.tbl_extend('force', vim.empty_dict(), params(client)) -- {} would be sent as a list
     if early then question.partialResultToken = token end
     -- Without a buffer Neovim sends the pending changes of all of them first.
     local function answered(err, result) finish(err, result, client) end

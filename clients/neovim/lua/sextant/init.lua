@@ -79,7 +79,7 @@ end
 ---@param params? table
 ---@param done fun(result: any)
 local function request(method, params, done)
-  require('sextant.client').request(0, method, function() return params end, function(err, result)
+  require('sextant.client').request(0, method, function() return params or {} end, function(err, result)
     if err then return require('sextant.hit').say(err.message, vim.log.levels.ERROR) end
     done(result)
   end)

@@ -140,7 +140,7 @@ return function(question)
     api.nvim_create_autocmd(event, { group = group, buffer = bufs.prompt, callback = callback })
   end
   on({ 'TextChangedI', 'TextChanged' }, changed)
-  on('WinLeave', close)
+  on('BufLeave', close)
 
   render()
   vim.cmd('startinsert!')
