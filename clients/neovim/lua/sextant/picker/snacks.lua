@@ -14,10 +14,10 @@ return function(question, options)
           local rows = hits.rows(answer, context.picker.list.win:size().width - 2)
           items = hits.items(answer)
           for i, item in ipairs(items) do
-            item.row, item.hit = rows[i], answer.hits[i]
-            item.file, item.pos = item.filename, { item.lnum, item.col - 1 }
+            local place = { file = item.filename, pos = { item.lnum, item.col - 1 }, text = item.text }
+            items[i] = vim.tbl_extend('error', place, { row = rows[i], hit = answer.hits[i] })
           end
-          context.picker.title = answer.notice or question.title
+          context.picker.title = question.title .. (answer.notice and ': ' .. answer.notice or '')
           context.picker:update_titles()
           context.async:resume()
         end)
