@@ -49,8 +49,9 @@ AT_MOST = {
 }  # fmt: skip
 """Weights that are no greater than this on the logistic scale, whatever was learned: no question of the development set
 asks for tests or examples, and few of its repositories have them, vendored or declaring code."""
-AT_LEAST = {"qualified_name": 4.0}
-"""Weights that are no less than this: who writes `Cache.reset` means that one, and few questions of the set do."""
+AT_LEAST = {"qualified_name": 4.0, "asked_file": 1.0}
+"""Weights that are no less than this, as few questions of the set tell: who writes `Cache.reset` means that one, and
+who writes the name of a class that several files hold means the file of that name."""
 _AGAINST = frozenset(("foreign_name", *GROUPS["prior"]))
 _FREE = frozenset((*GROUPS["kind"], *GROUPS["size"]))
 """Features whose sign only the data knows."""
