@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.index import flags
+from server.index.columns import name_hash
 from server.index.layers import Layer
 from server.index.lexical import FIELDS, field_counts
 from server.index.question import Question
@@ -172,7 +173,7 @@ def _named(found: Candidates, question: Question, fields: dict[str, Column]) -> 
     """Return what is exactly what was named, and the kinds."""
     kinds = found.gather([layer.segment.kinds for layer in found.layers])
     *by_kind, is_callable, is_type = _KIND_TABLE[:, kinds]
-    exact, folded, foreign, qualified = _exact(found, question)
+    exact, folded, foreign, qualified, at_home = _exact(found, question)
     columns = {
         "exact_name": exact,
         "folded_name": folded,
@@ -182,7 +183,7 @@ def _named(found: Candidates, question: Question, fields: dict[str, Column]) -> 
         "asked_name": exact * question.is_name,
         "qualified_name": qualified * question.is_name,
         "asked_type": exact * is_type * question.is_name,
-        "asked_file": exact * (fields["file_precision"] >= 1.0) * question.is_name,
+        "asked_file": at_home * question.is_name,
         "action_callable": is_callable * question.is_action,
         "action_type": is_type * question.is_action,
         "action_named_type": fields["name_is_question"] * is_type * question.is_action,
@@ -274,9 +275,9 @@ def _file_coverage(found: Candidates, terms: Terms, homes: list[tuple[int, int]]
 
 def _exact(found: Candidates, question: Question) -> Column:
     """Tell which candidates are what was named: as it is spelled, spelled otherwise, in another container, or in just
-    the one that was named, too.
+    the one that was named, too; and as it is spelled in a file of that name.
     """
-    exact, folded, foreign, qualified = columns = np.zeros((4, len(found)))
+    exact, folded, foreign, qualified, at_home = columns = np.zeros((5, len(found)))
     wanted = question.named
     if not wanted:
         return columns
@@ -284,12 +285,15 @@ def _exact(found: Candidates, question: Question) -> Column:
     names = found.gather([layer.segment.names for layer in found.layers])
     for at in np.flatnonzero(np.isin(names, list(wanted))).tolist():
         containers = wanted[int(names[at])]
-        name, container, _, _ = found.layers[int(found.layer_of[at])].segment.strings(int(found.rows[at]))
+        segment, row = found.layers[int(found.layer_of[at])].segment, int(found.rows[at])
+        name, container, _, _ = segment.strings(row)
         if "" not in containers and container.rpartition(".")[2].casefold() not in containers:
             foreign[at] = 1.0
             continue
         (exact if name in spelled else folded)[at] = 1.0
         qualified[at] = float("" not in containers)
+        file = segment.paths[int(segment.file_of[row])].rpartition("/")[2]
+        at_home[at] = exact[at] * (name_hash(file.rpartition(".")[0]) == int(names[at]))
     return columns
 
 
