@@ -18,7 +18,7 @@ QUICKFIX = "return vim.tbl_map(function(i) i.name = vim.fn.bufname(i.bufnr) retu
 def found(editor: Editor) -> list[str]:
     """The lines of the built-in picker's list."""
     for title, lines in editor.floats().items():
-        if title.endswith(" found") or title.startswith("nothing matches well"):
+        if title.endswith(" found") or title.startswith("Nothing matches well"):
             return lines
     return []
 
