@@ -22,7 +22,7 @@ def partials(client: RawClient, token: str) -> list[Any]:
     [("sextant/search", {"query": "add f7_3"}), ("sextant/findSimilar", {"text": "def f7_3(a):\n    return a + 3\n"})],
 )
 def test_a_first_answer_comes_while_indexing(client: RawClient, tmp_path: Path, method: str, asked: Any) -> None:
-    client.initialize(many_files(tmp_path / "many", 600))
+    client.initialize(many_files(tmp_path / "many", 2_500))
     for number in range(1000):
         token = f"t{number}"
         result = client.result(method, {**asked, "partialResultToken": token})
