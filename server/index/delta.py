@@ -70,7 +70,8 @@ class Delta:
             return None
         while self._parts and len(self._parts[0].segment) <= max(size, _LEAST):
             older = self._parts.pop(0)
-            entries = {**self._alive(older), **entries}
+            alive = {path: entry for path, entry in older.entries.items() if self._entries[path] is entry}
+            entries = {**alive, **entries}
             size += len(older.segment)
         segment = build(entries.values(), rows_of)
         self._parts.insert(0, _Part(segment, entries))
@@ -78,7 +79,8 @@ class Delta:
 
     def segments(self) -> list[tuple[Segment, list[str]]]:
         """Return the segments, newest first, each with its files that are not live in it."""
-        return [(part.segment, [*(part.entries.keys() - self._alive(part).keys())]) for part in self._parts]
-
-    def _alive(self, part: _Part) -> dict[str, FileEntry]:
-        return {path: entry for path, entry in part.entries.items() if self._entries[path] is entry}
+        own = self._entries
+        return [
+            (part.segment, [path for path, entry in part.entries.items() if own[path] is not entry])
+            for part in self._parts
+        ]

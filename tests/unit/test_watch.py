@@ -94,7 +94,7 @@ def test_rules_in_a_place_of_gits_own_take_effect_when_somebody_asks(root: Path,
 
 def test_rules_above_the_folder_take_effect_when_somebody_asks(root: Path, engine: Engine) -> None:
     git(root.parent, "init", "-q")
-    (root.parent / ".gitignore").write_text("/work/src/\n")
+    (root.parent / ".gitignore").write_text(f"/{root.name}/src/\n")
     wait_for(lambda: names(engine) == set())
     (root.parent / ".gitignore").unlink()
     wait_for(lambda: names(engine) == {"first"})
