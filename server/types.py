@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +32,7 @@ class Kind(IntEnum):
     TYPE = 26  # SymbolKind.TypeParameter, the nearest the protocol has to a type alias
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A range of a file: offsets and columns are bytes, rows and columns count from 0, the end is exclusive.
 
     Rows end at \\n, \\r\\n or a lone \\r, as the LSP has it (not as tree-sitter counts).

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from server.index.count import Bag, bags
 from server.index.flags import flags_of
 from server.index.lexical import FIELDS, term_hash
-from server.types import FileStamp, Span, Unit
+from server.types import FileStamp, Unit
 
 KEY_BYTES = 16
 _HEADER = struct.Struct("<4I")
@@ -111,7 +111,7 @@ def from_units(units: Sequence[Unit], path: str, keys: Sequence[bytes], known: S
         hashes=np.concatenate([one.hashes for one in found]) if found else np.empty(0, np.uint64),
         digests=np.array([_digest(*one) for one in zip(units, found, strict=True)], dtype=np.uint64),
         counts=np.concatenate([one.counts for one in found]) if found else np.empty(0, np.uint32),
-        spans=np.array([_numbers(u.name_span) + _numbers(u.span) for u in units], dtype=np.uint32).reshape(count, 12),
+        spans=np.array([u.name_span + u.span for u in units], dtype=np.uint32).reshape(count, 12),
         term_counts=np.array([len(one.hashes) for one in found], dtype=np.uint32),
         text_sizes=np.array([len(text) for text in texts], dtype=np.uint32),
         lengths=np.array([one.lengths for one in found], dtype=np.uint16).reshape(count, len(FIELDS)),
@@ -170,7 +170,3 @@ def _first_sentence(documentation: str) -> str:
     end = _SENTENCE_END.search(paragraph)
     sentence = paragraph[: end.end()] if end else paragraph
     return sentence if len(sentence) <= _DETAIL else sentence[: _DETAIL - 1].rstrip() + "…"
-
-
-def _numbers(span: Span) -> tuple[int, int, int, int, int, int]:
-    return span.start, span.end, span.start_row, span.start_column, span.end_row, span.end_column

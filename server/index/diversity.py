@@ -65,14 +65,14 @@ def collapsed(found: Candidates, best: list[Scored]) -> list[Scored]:
     """Let the best of several copies stand for them all, and count the others."""
     segments = [layer.segment for layer in found.layers]
     chosen = np.array([one.at for one in best], dtype=np.int64)
-    names = found.gather([segment.names for segment in segments])[chosen].tolist()
-    kinds = found.gather([segment.kinds for segment in segments])[chosen].tolist()
-    sizes = found.gather([segment.lengths[:, _BODY] for segment in segments])[chosen].tolist()
+    names = found.gather([segment.names for segment in segments])[chosen]
+    kinds = found.gather([segment.kinds for segment in segments])[chosen]
+    sizes = found.gather([segment.lengths[:, _BODY] for segment in segments])[chosen]
     kept: list[Scored] = []
     copies: list[int] = []
-    by_name: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for one, name, kind, size in zip(best, names, kinds, sizes, strict=True):
-        alike = by_name.setdefault((name, kind), [])
+    by_name: dict[int, list[tuple[int, int]]] = {}
+    for one, called, size in zip(best, (names ^ kinds).tolist(), sizes.tolist(), strict=True):
+        alike = by_name.setdefault(called, [])
         copied = next((number for number, other in alike if _are_copies(kept[number], other, one, size)), None)
         if copied is None:
             alike.append((len(kept), size))
@@ -80,6 +80,8 @@ def collapsed(found: Candidates, best: list[Scored]) -> list[Scored]:
             copies.append(0)
         else:
             copies[copied] += 1
+    if len(kept) == len(best):
+        return best
     return [one._replace(copies=count) if count else one for one, count in zip(kept, copies, strict=True)]
 
 
@@ -88,9 +90,8 @@ def spread(found: Candidates, best: list[Scored], demotion: float, limit: int) -
     seen: dict[int, int] = {}
     factors = [math.exp(-demotion * before) for before in range(_MOST_DEMOTED + 1)]
     lowered: list[tuple[float, int]] = []
-    home_of = found.homes[1]
-    for number, one in enumerate(best):
-        home = int(home_of[one.at])
+    home_of = found.files.of[[one.at for one in best]].tolist() if best else ()
+    for number, (one, home) in enumerate(zip(best, home_of, strict=True)):
         before = seen.get(home, 0)
         seen[home] = min(before + 1, _MOST_DEMOTED)
         if not before:

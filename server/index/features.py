@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +68,16 @@ _NAMING = ("name", "file", "container")
 _LITTLE = 1e-9
 
 
+class Files(NamedTuple):
+    """The files that have candidates, ascending by layer and number."""
+
+    layer_of: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.int64]
+    """Of the file in its layer's segment."""
+    of: npt.NDArray[np.int64]
+    """(n,) the index of each candidate's file among these."""
+
+
 @dataclass(frozen=True)
 class Candidates:
     """Rows that may answer, in the order of the layers."""
@@ -86,39 +96,38 @@ class Candidates:
         return len(self.rows)
 
     @cached_property
-    def homes(self) -> tuple[list[tuple[int, int]], npt.NDArray[np.int64]]:
-        """Return (layer, file) of each file with candidates, ascending, and (n,) the index of each candidate's."""
-        files = self.gather([layer.segment.file_of for layer in self.layers])
-        found, home_of = np.unique(self.layer_of << 32 | files, return_inverse=True)
-        return [(home >> 32, home & 0xFFFFFFFF) for home in found.tolist()], home_of
+    def files(self) -> Files:
+        """Return their files."""
+        numbers = self.gather([layer.segment.file_of for layer in self.layers])
+        found, of = np.unique(self.layer_of << 32 | numbers, return_inverse=True)
+        return Files(found >> 32, found & 0xFFFFFFFF, of)
 
     def gather(self, of: Sequence[npt.NDArray[Number]]) -> npt.NDArray[Number]:
         """Return what arrays of the layers hold for each candidate."""
-        ends = np.searchsorted(self.layer_of, np.arange(len(of) + 1)).tolist()
-        parts = [array[self.rows[low:high]] for array, (low, high) in zip(of, pairwise(ends), strict=True)]
-        return np.concatenate(parts)
+        return _gathered(of, self.layer_of, self.rows)
+
+    def gather_files(self, of: Sequence[npt.NDArray[Number]]) -> npt.NDArray[Number]:
+        """Return what arrays of the layers hold for each of the files."""
+        return _gathered(of, self.files.layer_of, self.files.numbers)
 
 
 def matrix(found: Candidates, terms: Terms, question: Question) -> Column:
     """Return (n, len(NAMES)) the features of candidates."""
     segments = [layer.segment for layer in found.layers]
     lengths = found.gather([segment.lengths for segment in segments]).astype(np.float64)
-    homes, file_index = found.homes
-    columns = _scores(found, terms, file_index, homes)
+    columns = _scores(found, terms)
     columns |= _fields(found, terms, lengths)
     columns |= _short(found, terms, lengths)
     columns |= _named(found, question, columns)
     columns |= _priors(found, question)
-    columns |= _sizes(found, lengths, file_index, homes)
+    columns |= _sizes(found, lengths)
     return np.stack([columns[name] for name in NAMES], axis=1)
 
 
-def _scores(
-    found: Candidates, terms: Terms, file_index: npt.NDArray[np.int64], homes: list[tuple[int, int]]
-) -> dict[str, Column]:
+def _scores(found: Candidates, terms: Terms) -> dict[str, Column]:
     """Return meaning and words, of a unit and of its file."""
     cosines = np.maximum(found.cosines, 0.0)
-    best, mean = _by_file(cosines, file_index, len(homes))
+    best, mean = _by_file(cosines, found.files)
     return {
         "cosine": cosines,
         "cosine_share": cosines / max(float(cosines.max(initial=0.0)), _LITTLE),
@@ -127,7 +136,7 @@ def _scores(
         "bm25": found.words,
         "bm25_share": found.words / max(float(found.words.max(initial=0.0)), _LITTLE),
         "file_bm25": found.file_words,
-        "file_coverage": _file_coverage(found, terms, homes)[file_index],
+        "file_coverage": _file_coverage(found, terms)[found.files.of],
     }
 
 
@@ -210,29 +219,28 @@ def _priors(found: Candidates, question: Question) -> dict[str, Column]:
     return {name: column.astype(np.float64) for name, column in told.items()}
 
 
-def _sizes(
-    found: Candidates, lengths: Column, file_index: npt.NDArray[np.int64], homes: list[tuple[int, int]]
-) -> dict[str, Column]:
+def _sizes(found: Candidates, lengths: Column) -> dict[str, Column]:
     """Return how large units and their files are, on scales that come to about 1."""
     segments = [layer.segment for layer in found.layers]
-    rows = np.array([_rows_in(segments[layer].file_starts, file, len(segments[layer])) for layer, file in homes])
-    depths = np.array([segments[layer].paths[file].count("/") for layer, file in homes], dtype=np.float64)
+    rows = found.gather_files([np.diff(segment.file_bounds) for segment in segments])
+    depths = found.gather_files([segment.depths for segment in segments])
+    of = found.files.of
     return {
         "body_words": np.log1p(lengths[:, _FIELD["body"]]) / 8.0,
         "doc_words": np.log1p(lengths[:, _FIELD["documentation"]]) / 6.0,
         "name_words": np.log1p(lengths[:, _FIELD["name"]]) / 2.0,
-        "file_rows": (np.log1p(rows) / 6.0)[file_index],
-        "depth": (depths / 6.0)[file_index],
-        "candidates_in_file": (np.log1p(np.bincount(file_index, minlength=len(homes))) / 5.0)[file_index],
+        "file_rows": (np.log1p(rows) / 6.0)[of],
+        "depth": (depths / 6.0)[of],
+        "candidates_in_file": (np.log1p(np.bincount(of)) / 5.0)[of],
     }
 
 
 def roles(found: Candidates) -> npt.NDArray[np.bool_]:
     """Return (4, n) whether each candidate tests other code, shows its use, comes from elsewhere, or only declares."""
     paths = [layer.segment.paths for layer in found.layers]
-    homes, home_of = found.homes
-    told = [flags.path_class(paths[layer][file]) for layer, file in homes]
-    classes: npt.NDArray[np.bool_] = np.array(told, dtype=np.bool_).reshape(-1, 4).T[:, home_of]
+    layers, files, of = found.files
+    told = [flags.path_class(paths[layer][file]) for layer, file in zip(layers.tolist(), files.tolist(), strict=True)]
+    classes: npt.NDArray[np.bool_] = np.array(told, dtype=np.bool_).reshape(-1, 4).T[:, of]
     classes[0] |= (found.gather([layer.segment.flags for layer in found.layers]) & flags.TEST) > 0
     return classes
 
@@ -245,27 +253,27 @@ def _weighed(weights: Column, present: npt.NDArray[np.bool_]) -> Column:
     return total
 
 
-def _by_file(values: Column, file_index: npt.NDArray[np.int64], count: int) -> tuple[Column, Column]:
+def _by_file(values: Column, files: Files) -> tuple[Column, Column]:
     """Return for each candidate the best value in its file, and the mean of the three best."""
-    order = np.lexsort((-values, file_index))
-    ordered, owner = values[order], file_index[order]
+    count = len(files.numbers)
+    order = np.lexsort((-values, files.of))
+    ordered, owner = values[order], files.of[order]
     starts = np.searchsorted(owner, np.arange(count))
     place = np.arange(len(order)) - starts[owner]
     best = np.zeros((3, count))
     for number in range(3):
         chosen = place == number
         best[number, owner[chosen]] = ordered[chosen]
-    return best[0][file_index], ((best[0] + best[1] + best[2]) / 3.0)[file_index]
+    return best[0][files.of], ((best[0] + best[1] + best[2]) / 3.0)[files.of]
 
 
-def _file_coverage(found: Candidates, terms: Terms, homes: list[tuple[int, int]]) -> Column:
+def _file_coverage(found: Candidates, terms: Terms) -> Column:
     """Return how much of the question stands anywhere in each file."""
     covered = []
     for number, layer in enumerate(found.layers):
-        files = np.array([file for home, file in homes if home == number], dtype=np.int64)
+        files = found.files.numbers[found.files.layer_of == number]
         # As int32, as postings are: for others numpy would convert a copy of all of them.
-        first = layer.segment.file_starts[files].astype(np.int32)
-        end = np.append(layer.segment.file_starts, len(layer.segment))[files + 1].astype(np.int32)
+        first, end = (layer.segment.file_bounds[part].astype(np.int32) for part in (files, files + 1))
         share = np.zeros(len(files))
         for weight, (rows, _) in zip(terms.words.idf.tolist(), terms.words.postings[number], strict=True):
             share += weight / terms.words.most * (np.searchsorted(rows, first) < np.searchsorted(rows, end))
@@ -297,6 +305,8 @@ def _exact(found: Candidates, question: Question) -> Column:
     return columns
 
 
-def _rows_in(starts: npt.NDArray[np.int64], file: int, rows: int) -> int:
-    end = int(starts[file + 1]) if file + 1 < len(starts) else rows
-    return end - int(starts[file])
+def _gathered(
+    of: Sequence[npt.NDArray[Number]], layer_of: npt.NDArray[np.int64], places: npt.NDArray[np.int64]
+) -> npt.NDArray[Number]:
+    ends = np.searchsorted(layer_of, np.arange(len(of) + 1)).tolist()
+    return np.concatenate([array[places[low:high]] for array, (low, high) in zip(of, pairwise(ends), strict=True)])

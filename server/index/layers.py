@@ -229,11 +229,13 @@ class FolderLayers:
             self._buffer_segment = build(self._buffers.values(), self._space.vectors.rows)
         if (grown := self._delta.grow(self._space.vectors.rows)) is not None:
             self._reread_lost(grown)
-        return (
+        base = _layer(self.root, self._base, (*self._buffers, *self._delta.paths()))
+        newer = (
             _layer(self.root, self._buffer_segment, ()),
             *(_layer(self.root, part, (*self._buffers, *dead)) for part, dead in self._delta.segments()),
-            _layer(self.root, self._base, (*self._buffers, *self._delta.paths())),
         )
+        # A layer of nothing costs a search as many calls as another one.
+        return (*(layer for layer in newer if layer.count), base)
 
     def use(self, space: Space) -> None:
         """Answer from the vectors of another space."""

@@ -167,7 +167,7 @@ def in_notebook(notebook: Notebook, units: Sequence[Unit], data: bytes, path: st
                     Kind.MODULE,
                     NOTEBOOK,
                     passage,
-                    replace(span, end=span.start, end_row=span.start_row, end_column=span.start_column),
+                    span._replace(end=span.start, end_row=span.start_row, end_column=span.start_column),
                     span,
                 )
             )

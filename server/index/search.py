@@ -168,7 +168,12 @@ def _called(layer: Layer, question: Question) -> Mask:
 
 def _of_file(layer: Layer, words: Column, rows: Rows) -> Column:
     """Return the best score in the file of each of some rows."""
-    if not len(words):
-        return words
-    best: Column = np.maximum.reduceat(words, layer.segment.file_starts)[layer.segment.file_of[rows]]
+    if not len(rows):
+        return np.empty(0)
+    files, of = np.unique(layer.segment.file_of[rows], return_inverse=True)
+    first, end = layer.segment.file_bounds[files], layer.segment.file_bounds[files + 1]
+    starts = np.cumsum(end - first) - (end - first)
+    # The rows of these files, one after another: what all files have at best would take as long as the words.
+    inside = np.repeat(first - starts, end - first) + np.arange(int((end - first).sum()))
+    best: Column = np.maximum.reduceat(words[inside], starts)[of]
     return best

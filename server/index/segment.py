@@ -91,9 +91,14 @@ class Segment:
         return total
 
     @cached_property
-    def file_starts(self) -> npt.NDArray[np.int64]:
-        """Return (files,) the first row of each file; every file has one."""
-        return np.searchsorted(self.file_of, np.arange(len(self.paths)))
+    def file_bounds(self) -> npt.NDArray[np.int64]:
+        """Return (files + 1,) the first row of each file, of which each has one, and where the last file ends."""
+        return np.searchsorted(self.file_of, np.arange(len(self.paths) + 1))
+
+    @cached_property
+    def depths(self) -> npt.NDArray[np.float64]:
+        """Return (files,) how many folders each file lies in."""
+        return np.array([path.count("/") for path in self.paths], dtype=np.float64)
 
     def strings(self, row: int) -> tuple[str, str, str, str]:
         """Return name, container, signature and detail of a row."""
@@ -112,7 +117,7 @@ class Segment:
     def row_spans(self, row: int) -> tuple[Span, Span]:
         """Return the span of the name and of the whole definition."""
         numbers = self.spans[row].tolist()
-        return Span(*numbers[:6]), Span(*numbers[6:])
+        return Span._make(numbers[:6]), Span._make(numbers[6:])
 
     def postings(self, term: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint32]]:
         """Return the rows a term stands in, ascending, and its packed counts there."""
@@ -128,8 +133,7 @@ class Segment:
         number = self.file_ids.get(path)
         if number is None:
             return range(0)
-        is_last = number + 1 == len(self.paths)
-        return range(int(self.file_starts[number]), len(self) if is_last else int(self.file_starts[number + 1]))
+        return range(*self.file_bounds[number : number + 2].tolist())
 
 
 SEGMENT_ARRAYS = (
