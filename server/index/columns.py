@@ -103,7 +103,7 @@ class FileEntry:
 
 def from_units(units: Sequence[Unit], path: str, keys: Sequence[bytes], known: Sequence[Bag] = ()) -> Columns:
     """Return the columns of the units of a file, whose vectors have these keys, and whose terms may be known."""
-    found = known or bags([unit.passage for unit in units], path)
+    found = known or bags([(unit.passage, path) for unit in units])
     texts = [_strings(unit) for unit in units]
     count = len(units)
     return Columns(

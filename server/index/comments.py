@@ -14,12 +14,17 @@ _OPENING = re.compile(r"\A(?:/\*+!?<?|//+!?<?|#+:?|=begin\b.*|;+|%+|\(\*+|<#|--\
 _CLOSING = re.compile(r"[ \t]*(?:\*+/|^=end|-*\]=*\]|-+\}|\*+\)|#>)[ \t]*\Z", re.M)
 _DASHES = re.compile(r"^[ \t]*-{2,}(?:[ \t]+[|^](?=\s|\Z)|[|^])?[ \t]?", re.M)
 """Haskell's grammar counts all lines of a comment as one."""
-_STAR = re.compile(r"^[ \t]*\*+(?=\s|\Z)[ \t]?", re.M)
+_STAR = re.compile(r"\n[ \t]*\*+(?=\s|\Z)[ \t]?")
+"""With the line end before it, which is found faster than `^`."""
 _RULER = re.compile(r"^[ \t]*[-=*#/~_+]{3,}[ \t]*$", re.M)
+_RULED = re.compile(r"[-=*#/~_+]{3}")
+"""What a ruler has in it; to look for that is faster."""
 _DIRECTIVE = re.compile(
     r"^(?:!.*|-\*-.*-\*-|\s*(?:vim?:|(?:en)?coding[:=]|frozen_string_literal:|eslint|go:(?:build|generate)|\+build).*)$",
     re.M,
 )
+_DIRECTED = ("!", "-*-", "vi:", "vim:", "coding", "frozen_string_literal:", "eslint", "go:", "+build")
+"""One of these is in each directive."""
 _XML_TAG = re.compile(r"</?(?:summary|remarks|para|returns|c|code|param|typeparam)\b[^>\n]*>")
 _TAG = re.compile(
     r"</?(?:a|b|i|p|em|strong|tt|br|pre|ul|ol|li|sup|sub|span|see|seealso|kbd|var|h[1-6])(?:\s[^<>=]*=[^<>]*)?\s*/?>",
@@ -79,12 +84,13 @@ def _bare(comment: str) -> str:
         # Most comments end so, and the expression tries at each space whether it is the last.
         is_usual = bare.endswith("*/")
         bare = bare[:-1].rstrip("*").rstrip(" \t") if is_usual else _CLOSING.sub("", bare)
-        return _STAR.sub("", bare) if "*" in bare else bare
+        return _STAR.sub("\n", f"\n{bare}")[1:] if "*" in bare else bare
     return _CLOSING.sub("", bare) if comment.startswith(("=begin", "--[", "{-", "(*", "<#")) else bare
 
 
 def _folded(text: str) -> str:
     """Remove rulers, directives, XML tags of documentation and common indentation, and cut to the limit."""
-    text = _DIRECTIVE.sub("", _RULER.sub("", text))
+    text = _RULER.sub("", text) if _RULED.search(text) else text
+    text = _DIRECTIVE.sub("", text) if any(mark in text for mark in _DIRECTED) else text
     text = _XML_TAG.sub("", text) if "<" in text else text
     return inspect.cleandoc(text)[:_LONGEST].strip()

@@ -21,6 +21,8 @@ _MOST = np.array(MOST, dtype=np.uint32)
 _SHIFTS = np.array(SHIFTS, dtype=np.uint32)
 _MOST_WORDS = 1 << 16
 """Words remembered, some 15 MB; forgotten then, since most of them are never seen again."""
+_AT_ONCE = 1 << 14
+"""Words that are counted at once: those of some files, since each time has a price of its own."""
 _FEW_WORDS = 1 << 13
 """Words that are remembered also where nothing is being read."""
 
@@ -37,21 +39,29 @@ class Bag:
     """Equal for units whose signature and body have the same words in the same order."""
 
 
-def bags(passages: Sequence[Passage], path: str) -> list[Bag]:
-    """Return the terms of each of some passages that stand in the file of that path."""
-    if not passages:
-        return []
-    file, folders = (words(text) for text in file_words(path))
+def bags(placed: Sequence[tuple[Passage, str]]) -> list[Bag]:
+    """Return the terms of each of some passages, which come with the paths of the files that they stand in."""
+    found: list[Bag] = []
     listed: list[list[str]] = []
-    said = []
-    for passage in passages:
+    said: list[bytes] = []
+    named = {path: [words(text) for text in file_words(path)] for path in {path for _, path in placed}}
+    room = _AT_ONCE
+    for passage, path in placed:
         signature, body = words(passage.signature), words(passage.body)
         text = f"{' '.join(signature)}\0{' '.join(body)}"
         said.append(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
         documentation = words(passage.documentation)
-        listed += words(passage.name), file, folders, words(passage.container), signature, documentation, body
+        listed += words(passage.name), *named[path], words(passage.container), signature, documentation, body
+        room -= len(documentation) + len(body)
+        if room < 0:
+            found += _bagged(listed, said)
+            listed, said, room = [], [], _AT_ONCE
+    return found + _bagged(listed, said)
+
+
+def _bagged(listed: list[list[str]], said: list[bytes]) -> list[Bag]:
     with _guard:
-        counted = _counted(listed)
+        counted = _counted(listed) if listed else []
     return [Bag(*one, said=own) for one, own in zip(counted, said, strict=True)]
 
 

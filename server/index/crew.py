@@ -19,7 +19,7 @@ from server.config import Settings
 from server.index.apart import Died
 from server.index.columns import FileEntry
 from server.index.files import Found
-from server.index.ingest import Ingested, ingest_file
+from server.index.ingest import Ingested, ingest_file, ingest_files
 from server.index.parser import Parser, ParserApart
 from server.index.vectors import VectorStore
 from server.process import SPAWN, begin_worker, resident_bytes
@@ -190,7 +190,7 @@ def _begin(most_bytes: int, kit: Kit | None) -> None:
 
 
 def _ingest_chunk(root: Path, chunk: list[Found], settings: Settings) -> list[Ingested]:
-    found = [ingest_file(root, each, settings) for each in chunk]
+    found = ingest_files(root, chunk, settings)
     return found if _opened is None else _encoded(found, *_opened)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from server.index.columns import FileEntry
+import numpy as np
+
+from server.index.columns import FileEntry, split_keys
 from server.index.segment import Segment, build
 from server.types import Vectors
 
@@ -68,12 +70,14 @@ class Delta:
         size = sum(map(len, entries.values()))
         if not size:
             return None
+        merged: list[Segment] = []
         while self._parts and len(self._parts[0].segment) <= max(size, _LEAST):
             older = self._parts.pop(0)
+            merged.append(older.segment)
             alive = {path: entry for path, entry in older.entries.items() if self._entries[path] is entry}
             entries = {**alive, **entries}
             size += len(older.segment)
-        segment = build(entries.values(), rows_of)
+        segment = build(entries.values(), _reusing(merged, rows_of))
         self._parts.insert(0, _Part(segment, entries))
         return segment
 
@@ -84,3 +88,29 @@ class Delta:
             (part.segment, [path for path, entry in part.entries.items() if own[path] is not entry])
             for part in self._parts
         ]
+
+
+def _reusing(
+    segments: Sequence[Segment], rows_of: Callable[[Sequence[bytes]], Vectors]
+) -> Callable[[Sequence[bytes]], Vectors]:
+    """Return a function that takes rows from segments where they are, and else from `rows_of`.
+
+    A row of zeros may be one that was not known then.
+    """
+    known: dict[bytes, tuple[int, int]] = {}
+    for number, segment in enumerate(segments):
+        rows = np.flatnonzero(segment.vectors.any(axis=1))
+        known |= {key: (number, row) for row, key in zip(rows.tolist(), split_keys(segment.keys[rows]), strict=True)}
+
+    def rows_of_all(keys: Sequence[bytes]) -> Vectors:
+        places = np.array([known.get(key, (-1, 0)) for key in keys], dtype=np.int64).reshape(-1, 2)
+        unknown = np.flatnonzero(places[:, 0] < 0).tolist()
+        asked = rows_of([keys[place] for place in unknown])
+        vectors = np.empty((len(keys), asked.shape[1]), np.float32)
+        vectors[unknown] = asked
+        for number, segment in enumerate(segments):
+            own = places[:, 0] == number
+            vectors[own] = segment.vectors[places[own, 1]]
+        return vectors
+
+    return rows_of_all if known else rows_of

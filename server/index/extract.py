@@ -80,6 +80,8 @@ _OWN = frozenset({"exports", "module.exports", "module", "this", "self", "window
 """Objects whose functions belong to the module or to the function around them, not to a thing of that name."""
 _GENERIC = re.compile(r"[<\[?]")
 """What in the name of a type is not its name: `List<T>?`."""
+_QUALIFIED = {"alias": b".", "scope_resolution": b"::"}
+"""What parts the names in a node: `defmodule Plug.Conn` is called Conn, and belongs to Plug."""
 _TRAILING = re.compile(rb"(?://[/!]|/\*[*!])<|(?:--|\{-)\s*\^")
 """Comments about what stands before them."""
 _KINDS = {
@@ -136,7 +138,7 @@ def _script(text: bytes, language: Language) -> tuple[bytes, str]:
 def spoiled(data: bytes, language: str) -> list[Range]:
     """Return the ranges of a file in which errors may have hidden units; none for one that takes too long to parse."""
     text = _LONE_CR.sub(b"\n", data)
-    tree = _parse(text, language, time.thread_time() + _BUDGET) if _nesting(text) <= _DEEPEST_NESTING else None
+    tree = None if _is_deep(text) else _parse(text, language, time.thread_time() + _BUDGET)
     return _spoiled(tree.root_node) if tree is not None and tree.root_node.has_error else []
 
 
@@ -144,7 +146,7 @@ def _matches(text: bytes, language: str) -> Matches:
     """Parse a text and run its language's query, and again on the parts of it that errors have spoiled."""
     if not has_grammar(language):
         return outline(text)
-    if _nesting(text) > _DEEPEST_NESTING or _is_noise(text):
+    if _is_deep(text) or _is_noise(text):
         return Matches()
     deadline = time.thread_time() + _BUDGET
     whole = (0, len(text))
@@ -195,9 +197,11 @@ def _alone(text: bytes, language: str, prologue: list[Range], extents: list[Rang
     return None if tree.root_node.has_error else _query(text, language, tree, deadline)
 
 
-def _nesting(text: bytes) -> int:
-    """Return how many brackets are open at once, those in strings and comments included."""
-    return int(np.cumsum(_BRACKETS[np.frombuffer(text, np.uint8)], dtype=np.int32).max(initial=0))
+def _is_deep(text: bytes) -> bool:
+    """Tell whether more brackets are open at once than a parser should meet, those in strings and comments included."""
+    if sum(map(text.count, (b"(", b"[", b"{"))) <= _DEEPEST_NESTING:
+        return False
+    return int(np.cumsum(_BRACKETS[np.frombuffer(text, np.uint8)], dtype=np.int32).max()) > _DEEPEST_NESTING
 
 
 def _is_noise(text: bytes) -> bool:
@@ -342,6 +346,10 @@ def _found(text: bytes, pattern: int, captures: _Captures, rule: Rule) -> Found 
     )
     if name is None:
         return None
+    mark = _QUALIFIED.get(captures["name"][0].type) if "name" in captures else None
+    if mark is not None and (last := text.rfind(mark, *name)) >= 0:
+        container += map(str.strip, text[name[0] : last].decode(errors="replace").split(mark.decode()))
+        name = last + len(mark), name[1]
     outer = captures[f"{role}.{kind}" if kind else role][0]
     owner = shown_name(text, captures["container"][0].byte_range) if "container" in captures else ""
     if owner not in _OWN:

@@ -18,6 +18,7 @@ _STUB_WORDS = frozenset(
 )
 """A body of these alone does nothing."""
 _GLANCE = 200
+_LETTERS = re.compile(r"[^\W\d]\w*|\d+")
 _DEPRECATED = re.compile(r"@?\bdeprecated\b", re.IGNORECASE)
 
 _ENDING = r"\.[a-z]+$"
@@ -40,13 +41,20 @@ def flags_of(unit: Unit) -> int:
     flags = 0
     if _TEST_WORDS.intersection(split(passage.name)[:1]) or _TEST_WORDS.intersection(split(passage.container)):
         flags |= TEST
-    if unit.kind in _CALLABLE and _STUB_WORDS.issuperset(words(passage.body[:_GLANCE])):
+    if unit.kind in _CALLABLE and _is_stub(passage.body[:_GLANCE]):
         flags |= STUB
     if passage.name.startswith("_") and not passage.name.endswith("__"):
         flags |= PRIVATE
-    if _DEPRECATED.search(passage.documentation[:2_000]):
+    said = passage.documentation[:2_000]
+    if "deprecated" in said.lower() and _DEPRECATED.search(said):
         flags |= DEPRECATED
     return flags
+
+
+def _is_stub(body: str) -> bool:
+    """Tell whether a body does nothing; of nearly all of them the first word tells."""
+    first = _LETTERS.search(body)
+    return first is None or (first[0] in _STUB_WORDS and _STUB_WORDS.issuperset(words(body)))
 
 
 @lru_cache(maxsize=1 << 14)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from server.config import Settings
@@ -53,7 +54,7 @@ def ingest_buffer(
     known = before.bags if before is not None else {}
     passages = [unit.passage for unit in draft.units]
     fresh = [passage for passage in dict.fromkeys(passages) if passage not in known]
-    counted = {**known, **dict(zip(fresh, bags(fresh, path), strict=True))}
+    counted = {**known, **dict(zip(fresh, bags([(passage, path) for passage in fresh]), strict=True))}
     own = {passage: counted[passage] for passage in passages}
     found = _ingested(draft.units, language, path, stamp, [own[passage] for passage in passages])
     return replace(found, draft=replace(draft, bags=own))
@@ -61,10 +62,29 @@ def ingest_buffer(
 
 def ingest_file(root: Path, found: Found, settings: Settings, parser: Parser = HERE) -> Ingested:
     """Return what the index keeps of a file; one that is skipped keeps its stamp and the reason."""
+    return ingest_files(root, [found], settings, parser)[0]
+
+
+def ingest_files(root: Path, files: Sequence[Found], settings: Settings, parser: Parser = HERE) -> list[Ingested]:
+    """Return what the index keeps of some files, whose words are counted together."""
+    cut = [_cut(root, found, settings, parser) for found in files]
+    counted = iter(
+        bags([(unit.passage, found.path) for found, (_, units, _) in zip(files, cut, strict=True) for unit in units])
+    )
+    return [
+        Ingested(FileEntry(found.path, found.stamp, "", None, reason))
+        if reason is not None
+        else _ingested(units, language, found.path, found.stamp, list(islice(counted, len(units))))
+        for found, (language, units, reason) in zip(files, cut, strict=True)
+    ]
+
+
+def _cut(root: Path, found: Found, settings: Settings, parser: Parser) -> tuple[str, tuple[Unit, ...], str | None]:
+    """Return a file's language and units, and the reason why it is skipped if it is."""
     if found.reason is not None:
-        return Ingested(FileEntry(found.path, found.stamp, "", None, found.reason))
+        return "", (), found.reason
     try:
         data, language = read(root, found.path, settings)
     except Skip as skip:
-        return Ingested(FileEntry(found.path, found.stamp, "", None, str(skip)))
-    return _ingested(parser.units(data, language, found.path), language, found.path, found.stamp)
+        return "", (), str(skip)
+    return language, parser.units(data, language, found.path), None

@@ -30,7 +30,7 @@ COMPACT_MIN_UNITS = 2_000
 """A delta this small is never worth a new generation: merging it takes milliseconds."""
 COMPACT_SHARE = 0.1
 """Of the generation's units: past it the delta is folded into a new generation."""
-COMPACT_BULK_UNITS = (16_000, 30_000)
+COMPACT_BULK_UNITS = (30_000, 48_000)
 """The same during a first index, where each early generation is written in vain: from the first number on a delta is
 folded when it is as large as the generation, and at the second in any case, as it is what takes the memory."""
 FOLD_BESIDE = 20_000

@@ -14,7 +14,7 @@ from server.index.comments import comment_text, docstring_text, is_licence
 from server.index.languages import NAMED_LIKE_CLASS, Language
 from server.types import Kind, Passage, Span, Unit
 
-UNITS_VERSION = 3
+UNITS_VERSION = 4
 """Counts what changes the units of a file, so that an index of other units is made anew."""
 _LONGEST_NAME = 200
 _LONGEST_SIGNATURE = 300
@@ -26,6 +26,8 @@ FEWEST_WORDS = 3
 
 _OPENS = re.compile(r"(?:[\s:;={,]|\s=>|\swhere|\swith)+\Z")
 """What stands between a header and its body."""
+_OPENING = (":", ";", "=", "{", ",", "=>", "where", "with")
+"""What that ends with; to look there first is ten times faster."""
 _BLANK = re.compile(r"\n{3,}")
 WORD = re.compile(r"[^\W\d]\w*")
 _TOP = re.compile(
@@ -255,7 +257,7 @@ class _Writer:
         folded = " ".join(header.split())
         if found.body is None:
             folded = folded.removesuffix(" end")
-        return _OPENS.sub("", folded)[:_LONGEST_SIGNATURE]
+        return (_OPENS.sub("", folded) if folded.endswith(_OPENING) else folded)[:_LONGEST_SIGNATURE]
 
     def documentation(self, found: Found) -> str:
         """Return the docstring of a unit, or else the comments above it and among its decorators."""

@@ -31,6 +31,8 @@ _VERSION = 2
 """Of the table, in the database's `user_version`."""
 _TABLE = "CREATE TABLE vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL, day INTEGER NOT NULL)"
 """With row numbers, so that vectors are appended: among keys, which are random, each would rewrite a page of others."""
+_MOST_FRESH = 1 << 14
+"""Rows, of 600 bytes."""
 _SEAL = 4
 """Bytes of a row's checksum."""
 _NORM_ERROR = 0.01
@@ -59,6 +61,8 @@ class VectorStore:
         self._path = folder / f"{fingerprint[:32]}.db"
         self._dimensions = dimensions
         self._unsaved: dict[bytes, bytes] = {}
+        self._fresh: dict[bytes, bytes] = {}
+        """Rows that were saved and that nobody asked for yet, as somebody soon does, and most of them once."""
         self._inode = 0
         self._db: sqlite3.Connection | None = None
         try:
@@ -128,7 +132,8 @@ class VectorStore:
 
     def rows(self, keys: Sequence[bytes]) -> Vectors:
         """Return an (n, dimensions) array; the rows of unknown keys are zeros."""
-        found = dict(self._select(sorted(set(keys))))  # neighbours share pages
+        found = {key: self._fresh.pop(key) for key in set(keys) if key in self._fresh}
+        found.update(self._select(sorted(set(keys) - found.keys())))  # neighbours share pages
         nothing = bytes(2 * self._dimensions)
         packed = b"".join([found.get(key, nothing) for key in keys])
         rows: Vectors = np.frombuffer(packed, np.float16).reshape(-1, self._dimensions).astype(np.float32)
@@ -198,6 +203,9 @@ class VectorStore:
                 remove_database(self._path)
             self._db = self._open()
             self._insert(self._db)
+        if len(self._fresh) > _MOST_FRESH:
+            self._fresh.clear()
+        self._fresh |= self._unsaved
         self._unsaved.clear()
 
     def _insert(self, db: sqlite3.Connection) -> None:

@@ -12,12 +12,43 @@ _WORD = re.compile(r"[^\W\d]\w*|\d+")
 _ASCII_PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _SPACED = "".join(char if char.isalnum() or char == "_" else " " for char in map(chr, range(128)))
 """Each ASCII character as it stands in a word, else a space."""
+_MOST_LETTERS = 1 << 18
+"""Characters of the texts whose words are remembered, which take some 3 MB."""
+_SHORT = 40
+"""Characters; in a shorter text words are found as soon as they are remembered."""
 _LONGEST_WORD = 200
 """Characters; longer runs are data (base64, minified code), not words."""
 
 
+class _Recent(dict[str, list[str]]):
+    """Remembers the words of the last texts: each is asked for twice, for its terms and for its tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._letters = 0
+
+    def __missing__(self, text: str) -> list[str]:
+        self._letters += len(text)
+        if self._letters > _MOST_LETTERS:
+            self.clear()
+        found = self[text] = _words(text)
+        return found
+
+    def clear(self) -> None:
+        super().clear()
+        self._letters = 0
+
+
+_recent = _Recent()
+forget = _recent.clear
+
+
 def words(text: str) -> list[str]:
-    """Return the identifiers, words and numbers of a text as they stand there, in order."""
+    """Return the identifiers, words and numbers of a text as they stand there, in order; nobody changes the list."""
+    return _recent[text] if len(text) > _SHORT else _words(text)
+
+
+def _words(text: str) -> list[str]:
     found = _ascii_words(text) if text.isascii() else None
     if found is None:
         found = _WORD.findall(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from server.model import tokens
 
@@ -42,10 +43,7 @@ class Vocabulary:
         """Return the token ids of a text, with repetitions; the same in training and serving."""
         if len(self._cache) > _CACHE_WORDS:
             self._cache.clear()
-        found: list[int] = []
-        for ids in map(self._cache.__getitem__, tokens.words(text)):
-            found += ids
-        return found
+        return list(chain.from_iterable(map(self._cache.__getitem__, tokens.words(text))))
 
     def ordered(self, ids: list[int]) -> list[int]:
         """Return more ids that keep "int to string" apart from "string to int".

@@ -199,8 +199,8 @@ UNITS = {
         method Post.Parcel many 35:10 Makes many.
         method Post.Parcel secret 40:16
         class Post Error 45:8
-        class - Post::Office 48:6
-        method Post::Office open 49:6
+        class Post Office 48:12
+        method Post.Office open 49:6
         method Point norm 53:6
         function - helper 58:4
         function helper nested 59:6
@@ -264,7 +264,7 @@ UNITS = {
         function - main 50:0
     """,
     "sample.ex": """
-        namespace - Post.Parcel 2:10 A thing to send.
+        namespace Post Parcel 2:15 A thing to send.
         function Post.Parcel deliver 19:12
         namespace Post.Parcel Error 24:12
         function Post.Parcel send_parcel 38:6 Sends one. ## Examples
@@ -276,9 +276,9 @@ UNITS = {
         function Post.Parcel size 71:14
         function Post.Parcel <~> 72:11
         function Post.Parcel.sending sends_one 80:9
-        interface - Post.Sized 86:12
+        interface Post Sized 86:17
         function Post.Sized size 88:6 How large.
-        namespace - Post.Sized 91:8
+        namespace Post Sized 91:13
         function Post.Sized size 92:6
     """,
     "Sample.hs": """
