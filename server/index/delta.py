@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -97,20 +98,21 @@ def _reusing(
 
     A row of zeros may be one that was not known then.
     """
-    known: dict[bytes, tuple[int, int]] = {}
-    for number, segment in enumerate(segments):
+    known: dict[bytes, int] = {}
+    starts = np.cumsum([0, *map(len, segments)]).tolist()
+    for start, segment in zip(starts, segments, strict=False):
         rows = np.flatnonzero(segment.vectors.any(axis=1))
-        known |= {key: (number, row) for row, key in zip(rows.tolist(), split_keys(segment.keys[rows]), strict=True)}
+        known.update(zip(split_keys(segment.keys[rows]), (start + rows).tolist(), strict=True))
 
     def rows_of_all(keys: Sequence[bytes]) -> Vectors:
-        places = np.array([known.get(key, (-1, 0)) for key in keys], dtype=np.int64).reshape(-1, 2)
-        unknown = np.flatnonzero(places[:, 0] < 0).tolist()
+        places = np.array([known.get(key, -1) for key in keys], dtype=np.int64)
+        unknown = np.flatnonzero(places < 0).tolist()
         asked = rows_of([keys[place] for place in unknown])
         vectors = np.empty((len(keys), asked.shape[1]), np.float32)
         vectors[unknown] = asked
-        for number, segment in enumerate(segments):
-            own = places[:, 0] == number
-            vectors[own] = segment.vectors[places[own, 1]]
+        for (start, end), segment in zip(pairwise(starts), segments, strict=True):
+            own = (places >= start) & (places < end)
+            vectors[own] = segment.vectors[places[own] - start]
         return vectors
 
     return rows_of_all if known else rows_of
