@@ -164,7 +164,7 @@ def _serve(pipe: Connection, most_bytes: int) -> None:
     while True:
         try:
             work, given = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
         _limit_run()
         try:
@@ -173,7 +173,10 @@ def _serve(pipe: Connection, most_bytes: int) -> None:
             os._exit(1)
         except Exception as problem:
             outcome = False, problem
-        pipe.send(outcome)
+        try:
+            pipe.send(outcome)
+        except OSError:  # the server was killed meanwhile
+            return
         del work, given, outcome  # rather now than at the next one
 
 

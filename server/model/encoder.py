@@ -180,7 +180,9 @@ class BagEncoder:
             return total
         total = np.zeros(self.dimensions, dtype=np.float32)
         for kind in range(ORDERS):
-            chosen = orders == kind
+            chosen = np.flatnonzero(orders == kind)
+            if not len(chosen):
+                continue
             part = factors[chosen] @ self._rows[numbers[chosen]].astype(np.float32, copy=False)
             if kind:
                 places, signs = turns(self.dimensions)[kind - 1]
