@@ -148,9 +148,7 @@ def test_status_and_progress(edit: Open, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["reindex", "tune"])
 def test_jobs(editor: Editor, name: str) -> None:
     """The server says how it went."""
-    editor.lua(
-        "_G.done = {} _G.notify = _G.notify or vim.notify vim.notify = function(text) table.insert(_G.done, text) end"
-    )
+    editor.lua("_G.done = {} vim.notify = function(text) table.insert(_G.done, text) end")
     editor.nvim.command(f"Sextant {name}")
     first = until(lambda: editor.lua("return _G.done"))[0]
     assert "started" in first

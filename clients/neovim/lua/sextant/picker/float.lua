@@ -71,7 +71,7 @@ return function(question)
       select(math.min(kept, math.max(#new.hits, 1)))
       if new.again then timer:start(700, 0, vim.schedule_wrap(ask)) end
     end
-    if #answer.hits == 0 then title('list', '…') end
+    if #answer.hits == 0 and not answer.again then title('list', '…') end
     question:ask(asked, show, show)
   end
 
