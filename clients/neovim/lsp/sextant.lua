@@ -1,2 +1,2 @@
 -- For vim.lsp.enable('sextant'), Neovim 0.11 and newer.
-return require('sextant.config').lsp()
+return require('sextant.client').lsp()

@@ -5,8 +5,7 @@ vim.api.nvim_create_user_command('Sextant', function(command) require('sextant')
   nargs = '*',
   range = true,
   desc = 'Search code by meaning',
-  complete = "customlist,v:lua.require'sextant'.complete",
+  complete = "custom,v:lua.require'sextant'.complete",
 })
-local similar = "<Cmd>lua require('sextant').similar()<CR>"
 vim.keymap.set('n', '<Plug>(sextant-search)', '<Cmd>Sextant search<CR>', { desc = 'Search code by meaning' })
-vim.keymap.set({ 'n', 'x' }, '<Plug>(sextant-similar)', similar, { desc = 'Find similar code' })
+vim.keymap.set({ 'n', 'x' }, '<Plug>(sextant-similar)', '<Cmd>Sextant similar<CR>', { desc = 'Find similar code' })

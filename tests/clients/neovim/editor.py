@@ -96,6 +96,7 @@ class Editor:
             size = ["-x", str(screen[0]), "-y", str(screen[1])]
             self._terminal("new-session", "-d", *size, "sh", str(home / "terminal.sh"))
         self.nvim = until(lambda: _attach(socket), "Neovim")
+        self.lua("_G.notify = vim.notify")  # tests may put something else there
         if screen is not None:
             until(lambda: self.lua("return #vim.api.nvim_list_uis()"), "the terminal")
 
@@ -171,7 +172,7 @@ class Editor:
         self.nvim.input("<C-\\><C-n><Esc>")
         until(lambda: self.lua("return vim.api.nvim_get_mode().mode") == "n" and not self.floats())
         self.nvim.command("silent! only | silent! tabonly | call setqflist([]) | messages clear")
-        self.lua("vim.notify = _G.notify or vim.notify")
+        self.lua("vim.notify = _G.notify")
 
     def close(self) -> None:
         try:

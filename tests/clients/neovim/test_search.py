@@ -187,6 +187,55 @@ def test_unsaved_text_is_found(editor: Editor) -> None:
     editor.nvim.command("edit!")
 
 
+def test_another_picker_takes_the_place_of_the_first(editor: Editor) -> None:
+    editor.nvim.command(f"Sextant search {QUERY}")
+    until(lambda: found(editor), "hits")
+    editor.lua("require('sextant').search('decode a json document')")
+    until(lambda: any("JSONDecoder" in line for line in found(editor)), "hits of the second")
+    until(lambda: len(editor.floats()) == 3, "one picker")
+    assert editor.lua("return vim.api.nvim_get_mode().mode") == "i"
+
+
+def test_what_changed_since_it_was_found(edit: Open, tmp_path: Path) -> None:
+    """A file that is shorter now, or no text any more, or gone: a sentence, never an error of Lua."""
+    folder = tmp_path / "harbour"
+    (folder / ".git").mkdir(parents=True)
+    crane = folder / "crane.py"
+    source = '"""Cranes."""\n\n\ndef lift_container(box):\n    """Lift a container."""\n    return box\n'
+    (folder / "ship.py").write_text("def sail_away(ship):\n    return ship\n")
+    crane.write_text(source)
+    editor = edit(folder, "ship.py")
+    editor.wait_ready()
+    for change in (lambda: crane.write_bytes(bytes(range(1, 256)) + b"\0"), crane.unlink):
+        crane.write_text(source)
+        editor.nvim.command("messages clear | Sextant search lift a container")
+        until(lambda: found(editor) and "lift_container" in found(editor)[0], "hits")
+        change()
+        editor.keys("<C-n><C-p><CR>")
+        until(lambda: "is gone or has changed" in editor.messages(), "the sentence")
+        assert "stack traceback" not in editor.messages()
+
+
+def test_the_current_folder_is_gone(edit: Open, tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    editor = edit(folder)
+    folder.rmdir()
+    editor.nvim.command("Sextant search anything")
+    until(lambda: "belongs to no project" in notices(editor), "the sentence")
+    assert "stack traceback" not in editor.messages()
+
+
+def test_a_modified_buffer_that_cannot_be_hidden(editor: Editor) -> None:
+    editor.nvim.command("set nohidden | call setline(1, '# changed')")
+    editor.nvim.command("Sextant search decode a json document")
+    until(lambda: found(editor), "hits")
+    editor.keys("<CR>")
+    until(lambda: "cannot go there" in editor.messages(), "a sentence")
+    assert "stack traceback" not in editor.messages()
+    editor.nvim.command("set hidden | edit!")
+
+
 def test_starts_the_server_for_an_empty_buffer(edit: Open, library: Path) -> None:
     editor = edit(library)
     assert editor.lua("return #vim.lsp.get_clients()") == 0
@@ -224,7 +273,7 @@ def test_columns_after_wide_characters(edit: Open, tmp_path: Path, encoding: str
     (folder / "a.js").write_text("/* 🎉 öß */ function renderInvoice(order) { return order.total }\n")
     init = f"""
         {setup()}
-        local capabilities = require('sextant.config').lsp().capabilities
+        local capabilities = require('sextant.client').lsp().capabilities
         capabilities.general.positionEncodings = {{ '{encoding}' }}
         if vim.lsp.config then
           vim.lsp.config('sextant', {{ capabilities = capabilities }})

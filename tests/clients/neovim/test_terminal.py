@@ -66,9 +66,11 @@ def test_built_in(terminal) -> None:  # type: ignore[no-untyped-def]
     assert screen.count("╭") == 3
     colored = editor.screen(colored=True)
     assert "48;2" in colored, "matching words have a background"
-    editor.resize(90, 30)
-    until(lambda: max(len(line.rstrip()) for line in editor.screen().splitlines()) <= 90)
-    settled(editor, r"json/decoder\.py:\d+")
+    for columns, lines in ((90, 30), (20, 14), (130, 40)):
+        editor.resize(columns, lines)
+        until(lambda: editor.lua("return { vim.o.columns, vim.o.lines }") == [columns, lines])  # noqa: B023
+        screen = settled(editor, r"\d+ found", r"╭.*\.py", r"╭ Sextant ")
+        assert screen.count("╭") == screen.count("╯") == 3, "all three windows, whole"
     editor.type("C-n", "C-q")
     shows(editor, r"\[Quickfix List\].*Sextant: decode a json document")
 

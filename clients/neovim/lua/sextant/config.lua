@@ -1,4 +1,4 @@
--- The options, and the client configuration that follows from them.
+-- The options, and what follows from them for a buffer.
 local M = {}
 
 ---@class sextant.Options
@@ -38,7 +38,7 @@ end
 ---@param buf integer
 ---@return string?
 function M.root(buf)
-  local name, cwd = vim.api.nvim_buf_get_name(buf), assert(vim.uv.cwd())
+  local name, cwd = vim.api.nvim_buf_get_name(buf), vim.uv.cwd() or '/'
   local file = name ~= '' and vim.bo[buf].buftype == '' and not name:find('^%w+://') and name
   local root = vim.fs.root(file or cwd .. '/.', M.options.root_markers)
     or (not file or vim.startswith(file, cwd .. '/')) and cwd
@@ -46,35 +46,12 @@ function M.root(buf)
 end
 
 --- Why the server cannot be started, as far as that can be seen beforehand.
----@param cmd string[]|function
+---@param cmd? string[]|function
 ---@return string?
 function M.missing(cmd)
-  if type(cmd) == 'function' or vim.fn.executable(cmd[1]) == 1 then return end
-  return ('%q is not executable: install the server or set `cmd`. :checkhealth sextant tells more.'):format(cmd[1])
-end
-
---- The configuration for vim.lsp.config() and vim.lsp.start().
----@return vim.lsp.ClientConfig
-function M.lsp()
-  local client = require('sextant.client')
-  local capabilities = vim.lsp.protocol.make_client_capabilities()
-  capabilities.experimental = { serverStatusNotification = true }
-  return {
-    name = 'sextant',
-    cmd = M.options.cmd,
-    filetypes = M.options.filetypes,
-    init_options = M.options.settings,
-    settings = { sextant = M.options.settings },
-    capabilities = capabilities,
-    handlers = client.handlers,
-    on_exit = client.on_exit,
-    -- Code actions of the server; it would show their hits less well.
-    commands = { ['sextant.search'] = client.run_command, ['sextant.findSimilar'] = client.run_command },
-    root_dir = function(buf, found)
-      local root = not M.missing(client.config().cmd) and M.root(buf)
-      if root then found(root) end
-    end,
-  }
+  local name = type(cmd) == 'table' and cmd[1]
+  if not name or vim.fn.executable(name) == 1 then return end
+  return ('%q is not executable: install the server or set `cmd`. :checkhealth sextant tells more.'):format(name)
 end
 
 return M

@@ -2,9 +2,10 @@
 local M = {}
 
 ---@class sextant.Found: sextant.Hit
----@field encoding string in which its positions count
+---@field encoding 'utf-8'|'utf-16'|'utf-32' what its positions count
 
 ---@class sextant.Answer what every picker shows
+---@field title string
 ---@field hits sextant.Found[]
 ---@field notice? string what must be known about them
 ---@field failed? boolean whether the notice is an error
@@ -16,7 +17,7 @@ local M = {}
 -- stylua: ignore
 local links = { Function = 'Function', Type = 'Type', Module = 'Include', Name = 'Identifier', Container = 'Comment',
   Path = 'Directory', Score = 'Number', Detail = 'Comment', Match = 'Search', Target = 'CursorLineNr', Prompt = 'Title',
-  Notice = 'WarningMsg', Error = 'ErrorMsg', Border = 'FloatBorder' }
+  Notice = 'WarningMsg', Error = 'ErrorMsg' }
 for name, link in pairs(links) do
   vim.api.nvim_set_hl(0, 'Sextant' .. name, { link = link, default = true })
 end
@@ -29,7 +30,8 @@ local groups = { Function = 'Function', Method = 'Function', Constructor = 'Func
 function M.lines(path)
   if vim.fn.bufloaded(path) == 1 then return vim.api.nvim_buf_get_lines(vim.fn.bufadd(path), 0, -1, false) end
   local read, lines = pcall(vim.fn.readfile, path)
-  return read and vim.tbl_map(function(line) return (line:gsub('\r$', '')) end, lines) or {}
+  -- A line break stands for NUL.
+  return read and vim.tbl_map(function(line) return (line:gsub('\r$', ''):gsub('\n', '\0')) end, lines) or {}
 end
 
 --- A hit's file as Neovim shows files.
@@ -37,46 +39,36 @@ end
 ---@return string
 function M.path(hit) return vim.fn.fnamemodify(vim.uri_to_fname(hit.location.uri), ':~:.') end
 
---- Bring a text to a width in cells: filled up, or cut with an ellipsis, at the front if the end matters more.
-local function fit(text, width, keep_end)
-  local over = vim.api.nvim_strwidth(text) - width
-  if over > 0 and keep_end then text = '…' .. vim.fn.strcharpart(text, over + 1) end
-  if over > 0 and not keep_end then text = vim.fn.printf('%.*S…', width - 1, text) end
-  return vim.fn.printf('%-*.*S', width, width, text)
-end
-
---- Tell the user something on one line of the screen: what is longer would have to be dismissed.
----@param text string
----@param level? integer
-function M.say(text, level)
-  local line = ('sextant: ' .. text):gsub('%s+', ' ')
-  vim.notify(vim.trim(fit(line, vim.v.echospace)), level)
-end
-
---- Bring texts to the width of the widest one, but not beyond `most` cells.
+--- Bring texts to the width of the widest one, but not beyond `most` cells; what is longer is cut with an ellipsis, at
+--- the front if the end matters more.
 ---@param texts string[]
 ---@param most number
 ---@param keep_end? boolean
 ---@return string[]
 local function column(texts, most, keep_end)
-  local width = math.min(math.floor(most), vim.fn.max(vim.tbl_map(vim.api.nvim_strwidth, texts)))
-  return vim.tbl_map(function(text) return width > 0 and fit(text, width, keep_end) .. ' ' or '' end, texts)
+  local width = math.floor(math.min(most, vim.fn.max(vim.tbl_map(vim.api.nvim_strwidth, texts))))
+  local filled, cut = ('%%-%d.%dS '):format(width, width), ('%%.%dS…'):format(width - 1)
+  return vim.tbl_map(function(text)
+    local over = vim.api.nvim_strwidth(text) - width
+    if over > 0 then text = keep_end and '…' .. vim.fn.strcharpart(text, over + 1) or vim.fn.printf(cut, text) end
+    return width > 0 and vim.fn.printf(filled, text) or ''
+  end, texts)
 end
 
 --- Lay hits out in columns: icon, name, container, path:line, score, first sentence of the documentation.
 ---@param answer sextant.Answer
----@param width integer cells
+---@param width number cells
 ---@return sextant.Chunk[][]
 function M.rows(answer, width)
+  local function each(text) return vim.tbl_map(text, answer.hits) end
+  local names = column(each(function(hit) return hit.name end), width * 0.24)
+  local containers = column(each(function(hit) return hit.containerName or '' end), width * 0.14)
   local function place(hit) return ('%s:%d'):format(M.path(hit), hit.location.range.start.line + 1) end
-  local function container(hit) return hit.containerName or '' end
-  local names = column(vim.tbl_map(function(hit) return hit.name end, answer.hits), width * 0.24)
-  local containers = column(vim.tbl_map(container, answer.hits), width * 0.14)
-  local places, rows = column(vim.tbl_map(place, answer.hits), width * 0.26, true), {}
+  local places, rows = column(each(place), width * 0.26, true), {}
   for i, hit in ipairs(answer.hits) do
     local kind = vim.lsp.protocol.SymbolKind[hit.kind] or ''
     rows[i] = {
-      { fit(require('sextant.config').options.icons[kind] or '·', 2), 'Sextant' .. (groups[kind] or 'Type') },
+      { (require('sextant.config').options.icons[kind] or '·') .. ' ', 'Sextant' .. (groups[kind] or 'Type') },
       { names[i], 'SextantName' },
       { containers[i], 'SextantContainer' },
       { places[i], 'SextantPath' },
@@ -112,12 +104,12 @@ function M.preview(buf, win, hit)
   if not pcall(vim.treesitter.start, buf, vim.treesitter.language.get_lang(filetype)) then
     vim.bo[buf].syntax = filetype
   end
-  vim.api.nvim_buf_clear_namespace(buf, namespace, 0, -1)
+  vim.api.nvim_buf_clear_namespace(buf, -1, 0, -1)
   local definition = { end_row = range['end'].line, number_hl_group = 'SextantTarget', strict = false }
   vim.api.nvim_buf_set_extmark(buf, namespace, range.start.line, 0, definition)
   local terms = hit.why and hit.why.terms or {}
-  local heavy = vim.tbl_filter(function(term) return term.range and term.weight > terms[1].weight / 4 end, terms)
-  vim.lsp.util.buf_clear_references(buf)
+  local least = terms[1] and terms[1].weight / 4
+  local heavy = vim.tbl_filter(function(term) return term.range and term.weight > least end, terms)
   vim.lsp.util.buf_highlight_references(buf, heavy, hit.encoding)
   vim.api.nvim_win_call(win, function()
     local line = math.min(hit.location.range.start.line + 1, #lines)
@@ -133,7 +125,7 @@ end
 function M.items(answer)
   return vim.tbl_map(function(hit)
     -- One at a time: they would be sorted.
-    local item = vim.lsp.util.locations_to_items({ hit.location }, hit.encoding)[1]
+    local item = assert(vim.lsp.util.locations_to_items({ hit.location }, hit.encoding)[1])
     local where = hit.containerName and (' (%s)'):format(hit.containerName) or ''
     item.text = ('%.2f %s%s  %s'):format(hit.score, hit.name, where, hit.detail or hit.signature or '')
     return item
@@ -142,23 +134,24 @@ end
 
 --- Put hits into a quickfix or location list and show it.
 ---@param answer sextant.Answer
----@param title string
 ---@param to 'quickfix'|'loclist'
-function M.list(answer, title, to)
-  local what, here = { title = title, items = M.items(answer) }, to == 'loclist'
+function M.list(answer, to)
+  local what, here = { title = answer.title, items = M.items(answer) }, to == 'loclist'
   if here then vim.fn.setloclist(0, {}, ' ', what) end
   if not here then vim.fn.setqflist({}, ' ', what) end
   vim.cmd(here and 'lopen' or 'botright copen')
 end
 
---- Go to a hit.
----@param hit sextant.Found
+--- Go to a hit, if there is one.
+---@param hit? sextant.Found
 ---@param command? string 'split', 'vsplit' or 'tab split' to do so elsewhere
 function M.open(hit, command)
-  local path = vim.uri_to_fname(hit.location.uri)
-  if #M.lines(path) == 0 then return vim.notify(('sextant: %s is gone'):format(path), vim.log.levels.WARN) end
+  if not hit then return end
+  local path, line = vim.uri_to_fname(hit.location.uri), hit.location.range.start.line + 1
+  if not M.lines(path)[line] then return require('sextant.say')(path .. ' is gone or has changed', 'WARN') end
   if command then vim.cmd(command) end
-  vim.lsp.util.show_document(hit.location, hit.encoding, { focus = true })
+  local shown, problem = pcall(vim.lsp.util.show_document, hit.location, hit.encoding, { focus = true })
+  if not shown then require('sextant.say')('cannot go there: ' .. tostring(problem):gsub('^.*Vim:', ''), 'ERROR') end
 end
 
 return M

@@ -9,21 +9,15 @@ function M.setup(options)
   local config, client = require('sextant.config'), require('sextant.client')
   config.set(options)
   local problem = config.missing(config.options.cmd)
-  if problem then vim.notify_once('sextant: ' .. problem, vim.log.levels.WARN) end
-  if vim.lsp.config then
-    vim.lsp.config('sextant', config.lsp())
-    vim.lsp.enable('sextant')
-  else
-    local on = { group = vim.api.nvim_create_augroup('sextant.attach', {}) }
-    on.callback = function(event) client.attach(event.buf) end
-    vim.api.nvim_create_autocmd('FileType', on)
-    client.attach_all()
-  end
+  if problem then require('sextant.say')(problem, 'WARN') end
+  if vim.fn.has('nvim-0.11') == 1 then vim.lsp.config('sextant', client.lsp()) end
+  client.attach_all(true)
   if not config.options.keymaps then return end
   -- Where they are taken they stay as they are.
-  local free = { unique = true, desc = 'Sextant' }
+  local free, similar = { unique = true, desc = 'Sextant' }, '<Plug>(sextant-similar)'
   pcall(vim.keymap.set, 'n', '<leader>ss', '<Plug>(sextant-search)', free)
-  pcall(vim.keymap.set, { 'n', 'x' }, '<leader>sf', '<Plug>(sextant-similar)', free)
+  pcall(vim.keymap.set, 'n', '<leader>sf', similar, free)
+  pcall(vim.keymap.set, 'x', '<leader>sf', similar, free)
 end
 
 ---@class sextant.Show
@@ -38,54 +32,54 @@ end
 local function picker(wanted)
   for _, name in ipairs(wanted == 'auto' and { 'snacks', 'fzf-lua', 'telescope' } or { wanted }) do
     local found, show = pcall(require, 'sextant.picker.' .. name)
-    if found then return show end
+    if found then
+      return show --[[@as function]]
+    end
   end
-  local text = ('sextant: no picker %q; using the built-in one'):format(wanted)
-  if wanted ~= 'auto' then vim.notify_once(text, vim.log.levels.WARN) end
+  if wanted ~= 'auto' then require('sextant.say')(('no picker %q; this is the built-in one'):format(wanted), 'WARN') end
   return require('sextant.picker.float')
 end
 
 ---@param question sextant.Question
 ---@param show? sextant.Show
 local function answer(question, show)
-  local to, wanted = show and show.to, show and show.picker or require('sextant.config').options.picker
-  if not to then return picker(wanted)(question, show and show.options) end
+  show = show or {}
+  if not show.to then return picker(show.picker or require('sextant.config').options.picker)(question, show.options) end
   question:ask(question.words, function(found)
-    local hits = require('sextant.hit')
-    if found.notice then hits.say(found.notice, vim.log.levels[found.failed and 'ERROR' or 'WARN']) end
-    if #found.hits > 0 then hits.list(found, vim.trim(question.title .. ': ' .. question.words), to) end
+    if found.notice then require('sextant.say')(found.notice, found.failed and 'ERROR' or 'WARN') end
+    if #found.hits > 0 then require('sextant.hit').list(found, show.to) end
   end)
 end
 
 --- Search by meaning.
 ---@param query? string
 ---@param show? sextant.Show
-function M.search(query, show) answer(require('sextant.question').search(query or ''), show) end
+function M.search(query, show) M.ask('sextant/search', { query = query }, show) end
 
 --- Find code like the selection, or like the function under the cursor.
 ---@param show? sextant.Show
 function M.similar(show) answer(require('sextant.question').similar(show and show.lines), show) end
 
---- Show in the picker what a request finds.
----@param method 'sextant/search'|'sextant/findSimilar'
+--- Show what a request finds; its query may be changed.
+---@param method string 'sextant/search' or 'sextant/findSimilar'
 ---@param params table
-function M.ask(method, params)
-  local function live(_, words) return method == 'sextant/search' and { query = words } or params end
-  answer(require('sextant.question').new(method, params.query or '', live))
+---@param show? sextant.Show
+function M.ask(method, params, show)
+  answer(require('sextant.question').new(method, params.query or '', function() return params end), show)
 end
 
 --- Ask for something that is no search, and say what went wrong.
 ---@param method string
----@param params? table
+---@param params table
 ---@param done fun(result: any)
 local function request(method, params, done)
-  require('sextant.client').request(0, method, function() return params or {} end, function(err, result)
-    if err then return require('sextant.hit').say(err.message, vim.log.levels.ERROR) end
+  require('sextant.client').request(0, method, function() return params end, function(err, result)
+    if err then return require('sextant.say')(err.message, 'ERROR') end
     done(result)
   end)
 end
 
-local function started() vim.notify('sextant: started; the statusline shows how far it is, :Sextant cancel ends it') end
+local function started() require('sextant.say')('started; the statusline tells more, :Sextant cancel ends it') end
 
 --- Bring the index up to date: what changed, or all of it.
 ---@param scope? 'changed'|'all'
@@ -100,12 +94,10 @@ function M.tune(on) request('sextant/tune', { on = on }, started) end
 ---@return string
 function M.status() return package.loaded['sextant.client'] and require('sextant.client').status() or '' end
 
---- Describe a folder of sextant/indexStatus.
 ---@param folder sextant.FolderStatus
 ---@return string
-function M.describe(folder)
-  local path, message = vim.fn.fnamemodify(vim.uri_to_fname(folder.uri), ':~'), folder.message or ''
-  return vim.trim(('%s: %s, %s. %s'):format(path, folder.state, folder.summary or '', message))
+local function describe(folder)
+  return ('%s: %s, %s'):format(vim.uri_to_fname(folder.uri), folder.message or folder.state, folder.summary)
 end
 
 --- Which list an argument such as ++quickfix names.
@@ -118,27 +110,25 @@ local commands = {
   end,
   tune = function(words) M.tune(words[1]) end,
   status = function()
-    request('sextant/indexStatus', nil, function(status)
-      local text = 'encoder %s, %s neighbours, %.0f MB of memory'
-      local engine = text:format(status.encoder, status.backend, status.residentBytes / 2 ^ 20)
-      local lines = vim.list_extend(vim.tbl_map(M.describe, status.folders), { engine })
+    request('sextant/indexStatus', {}, function(status)
+      local lines = vim.tbl_map(describe, status.folders)
       vim.api.nvim_echo({ { table.concat(lines, '\n') } }, false, {})
     end)
   end,
-  cancel = function()
-    local any = require('sextant.client').cancel_jobs() > 0
-    vim.notify(any and 'sextant: cancelling' or 'sextant: there is nothing to cancel')
-  end,
+  cancel = function() require('sextant.client').cancel_jobs() end,
   log = function() vim.cmd('tabedit +$ ' .. vim.fn.fnameescape(require('vim.lsp.log').get_filename())) end,
   search = function(words, command)
     -- Not joined from words: blanks inside quotes matter.
     M.search(command.args:gsub('^%s*search%s*', ''):gsub('^%+%+%l+%s*', ''), { to = list_of(words) })
   end,
   similar = function(words, command)
-    local lines = command.range > 0 and { command.line1, command.line2 } or nil
-    M.similar({ to = list_of(words), lines = lines })
+    M.similar({ to = list_of(words), lines = command.range > 0 and { command.line1, command.line2 } or nil })
   end,
 }
+
+local words = { [''] = 'cancel log reindex search similar status tune', tune = 'auto inline local' }
+words.search = '++loclist ++quickfix -path: kind:class kind:function kind:method lang: path:'
+words.similar, words.reindex = '++loclist ++quickfix', 'all changed auto inline local'
 
 --- Run :Sextant.
 ---@param command vim.api.keyset.create_user_command.command_args
@@ -146,19 +136,11 @@ function M.run(command)
   if vim.fn.has('nvim-0.10') == 0 then return M.setup() end
   local name = command.fargs[1] or 'search'
   if commands[name] then return commands[name](vim.list_slice(command.fargs, 2), command) end
-  local names = table.concat(vim.fn.sort(vim.tbl_keys(commands)), ', ')
-  vim.notify(('sextant: there is no %q; say one of %s'):format(name, names), vim.log.levels.ERROR)
+  require('sextant.say')(('there is no %q; say one of %s'):format(name, words['']), 'ERROR')
 end
 
-local words = { [''] = 'cancel log reindex search similar status tune', tune = 'auto inline local' }
-words.search = '++loclist ++quickfix -path: kind:class kind:function kind:method lang: path:'
-words.similar, words.reindex = '++loclist ++quickfix', 'all changed auto inline local'
-
---- Complete :Sextant.
----@return string[]
-function M.complete(lead, line)
-  local known = vim.split(words[line:match('Sextant%s+(%S+)%s') or ''] or '', ' ')
-  return vim.tbl_filter(function(word) return vim.startswith(word, lead) end, known)
-end
+--- Complete :Sextant; the editor picks what begins as what is typed.
+---@return string
+function M.complete(_, line) return (words[line:match('Sextant%s+(%S+)%s') or ''] or ''):gsub(' ', '\n') end
 
 return M

@@ -1,30 +1,32 @@
 -- A question that a picker asks again and again as its words change.
-local client = require('sextant.client')
+local client, config = require('sextant.client'), require('sextant.config')
 
 ---@class sextant.Question
 ---@field title string
 ---@field words string the words to begin with
----@field stop fun(self: sextant.Question) cancel what was asked last
----@field private static boolean whether words filter one answer instead of asking anew
----@field private known? sextant.Answer
+---@field stop fun(self?: sextant.Question) cancel what was asked last
+---@field private known? sextant.Answer to what is no search: words filter it instead of asking anew
 ---@field private buf integer on whose behalf it is asked
----@field private method 'sextant/search'|'sextant/findSimilar'
----@field private params fun(client: vim.lsp.Client, words: string): table
+---@field private method string
+---@field private params fun(client: vim.lsp.Client): table
 local Question = {}
 Question.__index = Question
 
+---@param title string
 ---@param result sextant.SearchResult
 ---@param from vim.lsp.Client
 ---@return sextant.Answer
-local function answer_of(result, from)
+local function answer_of(title, result, from)
   local labels = vim.tbl_map(function(completion) return completion.label end, result.completions or {})
   local notices = vim.list_extend(vim.list_slice(result.notices or {}), labels)
-  local own = { encoding = from.offset_encoding }
-  local answer = { again = result.isIncomplete, completions = result.completions }
-  answer.hits = vim.tbl_map(function(hit) return vim.tbl_extend('error', hit, own) end, result.hits)
-  answer.notice = notices[1] and table.concat(notices, ' · ')
+  local function own(hit) return vim.tbl_extend('error', hit, { encoding = from.offset_encoding }) end
+  local answer = { title = title, again = result.isIncomplete, completions = result.completions }
+  answer.hits, answer.notice = vim.tbl_map(own, result.hits), notices[1] and table.concat(notices, ' · ')
   return answer
 end
+
+---@return sextant.Answer
+local function nothing(title, notice, failed) return { title = title, hits = {}, notice = notice, failed = failed } end
 
 --- The hits that match the words, best match first.
 ---@param answer sextant.Answer
@@ -33,7 +35,8 @@ end
 local function filter(answer, words)
   if words == '' then return answer end
   local function text(hit) return table.concat({ hit.name, hit.containerName or '', hit.location.uri }, ' ') end
-  return vim.tbl_extend('force', answer, { hits = vim.fn.matchfuzzy(answer.hits, words, { text_cb = text }) })
+  local matching = { hits = vim.fn.matchfuzzy(answer.hits, words, { text_cb = text }) }
+  return vim.tbl_extend('force', answer, matching) --[[@as sextant.Answer]]
 end
 
 --- Ask with these words; what was asked before is cancelled and never answered.
@@ -42,35 +45,31 @@ end
 ---@param early? fun(answer: sextant.Answer) told what is found at once, where the rest takes long
 function Question:ask(words, done, early)
   self:stop()
+  local is_search = self.method == 'sextant/search'
   if self.known and not self.known.again then return done(filter(self.known, words)) end
-  if vim.trim(words) == '' and not self.static then return done({ hits = {}, notice = 'what does the code do?' }) end
-  local function params(to) return self.params(to, words) end
+  local title = vim.trim(self.title .. ': ' .. words)
+  if is_search and vim.trim(words) == '' then return done(nothing(title, 'what does the code do?')) end
+  local function params(to)
+    local own = is_search and { query = words, complete = true } or {}
+    return vim.tbl_extend('force', self.params(to), { limit = config.options.limit, explain = true }, own)
+  end
   self.stop = client.request(self.buf, self.method, params, function(err, ...)
-    local answer = err and { hits = {}, notice = err.message, failed = true } or answer_of(...)
-    self.known = self.static and not err and answer or nil
-    done(self.static and filter(answer, words) or answer)
-  end, early and function(...) early(answer_of(...)) end)
+    if err then return done(nothing(title, err.message, true)) end
+    local answer = answer_of(title, ...)
+    self.known = not is_search and answer or nil
+    done(is_search and answer or filter(answer, words))
+  end, early and function(...) early(answer_of(title, ...)) end)
 end
 
---- Ask what `params` says, for the current buffer.
----@param method string
+--- Ask what `params` says, for the current buffer; a search adds its words.
+---@param method string 'sextant/search' or 'sextant/findSimilar'
 ---@param words string
----@param params fun(client: vim.lsp.Client, words: string): table
+---@param params fun(client: vim.lsp.Client): table
 ---@return sextant.Question
 function Question.new(method, words, params)
-  local static, buf = method ~= 'sextant/search', vim.api.nvim_get_current_buf()
-  local shared = { limit = require('sextant.config').options.limit, explain = true }
-  local question = { static = static, buf = buf, method = method, words = words, stop = function() end }
-  question.params = function(...) return vim.tbl_extend('force', shared, params(...)) end
-  question.title = static and 'Similar code' or 'Sextant'
+  local title, buf = method == 'sextant/search' and 'Sextant' or 'Similar code', vim.api.nvim_get_current_buf()
+  local question = { title = title, words = words, stop = function() end, buf = buf, method = method, params = params }
   return setmetatable(question, Question)
-end
-
---- Search by meaning.
----@param words string
----@return sextant.Question
-function Question.search(words)
-  return Question.new('sextant/search', words, function(_, asked) return { query = asked, complete = true } end)
 end
 
 --- Return both ends of the selection or of some lines, the end being exclusive; twice the cursor where there are none.
@@ -83,24 +82,13 @@ local function selection(lines)
   local from, to = vim.api.nvim_buf_get_mark(0, '<'), vim.api.nvim_buf_get_mark(0, '>')
   lines = is_visual and { from[1], to[1] } or lines
   if not lines then return { cursor[1] - 1, cursor[2] }, { cursor[1] - 1, cursor[2] } end
-  local last = vim.fn.getline(lines[2])
+  local first, last = vim.fn.getline(lines[1]), vim.fn.getline(lines[2])
   if vim.fn.visualmode() ~= 'v' or lines[1] ~= from[1] or lines[2] ~= to[1] then
     return { lines[1] - 1, 0 }, { lines[2] - 1, #last }
   end
-  -- The last character belongs to the selection, with all its bytes.
+  -- The last character belongs to the selection, with all its bytes; the lines may be shorter now.
   local width = vim.o.selection == 'exclusive' and 0 or #vim.fn.matchstr(last, '.', to[2])
-  return { from[1] - 1, from[2] }, { to[1] - 1, math.min(to[2] + width, #last) }
-end
-
---- A place in a client's units. (character_offset() of vim.lsp.util counts wrong in Neovim 0.10.)
----@param buf integer
----@param point { [1]: integer, [2]: integer } line and byte column
----@param encoding string
----@return lsp.Position
-local function position(buf, point, encoding)
-  local text = vim.api.nvim_buf_get_text(buf, point[1], 0, point[1], point[2], {})[1]
-  local units = { ['utf-8'] = string.len, ['utf-16'] = vim.fn.strutf16len, ['utf-32'] = vim.fn.strchars }
-  return { line = point[1], character = units[encoding](text) }
+  return { from[1] - 1, math.min(from[2], #first) }, { to[1] - 1, math.min(to[2] + width, #last) }
 end
 
 --- Find what is like the selection, the given lines, or the function around the cursor.
@@ -108,16 +96,21 @@ end
 ---@return sextant.Question
 function Question.similar(lines)
   local buf, from, to = vim.api.nvim_get_current_buf(), selection(lines)
+  local function text(...) return vim.api.nvim_buf_get_text(buf, ...) end
+  -- All is read now: until a server is there the buffer may change or go.
+  local head = table.concat(text(from[1], 0, from[1], from[2], {}))
+  local tail = table.concat(text(to[1], 0, to[1], to[2], {}))
+  local own, uri = text(from[1], from[2], to[1], to[2], {}), vim.uri_from_bufnr(buf)
   local named = vim.bo[buf].buftype == '' and vim.api.nvim_buf_get_name(buf) ~= ''
-  local text = vim.api.nvim_buf_get_text(buf, from[1], from[2], to[1], to[2], {})
-  if not named and #text[1] + #text == 1 then text = vim.api.nvim_buf_get_lines(buf, 0, -1, false) end
-  local place = { text = table.concat(text, '\n'), languageId = vim.bo[buf].filetype }
+  if not named and #own[1] + #own == 1 then own = vim.api.nvim_buf_get_lines(buf, 0, -1, false) end
+  local place = { text = table.concat(own, '\n'), languageId = vim.bo[buf].filetype }
   return Question.new('sextant/findSimilar', '', function(asked)
     if not named then return place end
-    place.textDocument = { uri = vim.uri_from_bufnr(buf) }
-    local encoding = asked.offset_encoding
-    place.range = { start = position(buf, from, encoding), ['end'] = position(buf, to, encoding) }
-    return place
+    -- character_offset() of vim.lsp.util counts wrong in Neovim 0.10.
+    local count = ({ ['utf-16'] = vim.fn.strutf16len, ['utf-32'] = vim.fn.strchars })[asked.offset_encoding]
+      or string.len
+    local start, stop = { line = from[1], character = count(head) }, { line = to[1], character = count(tail) }
+    return vim.tbl_extend('error', place, { textDocument = { uri = uri }, range = { start = start, ['end'] = stop } })
   end)
 end
 

@@ -12,16 +12,15 @@ local function layout()
   local border = vim.fn.exists('+winborder') == 1 and vim.o.winborder ~= '' and vim.o.winborder or 'rounded'
   local function place(row, lines)
     local size = { width = math.max(width - 2, 10), height = math.max(lines - 2, 1) }
-    local where = { relative = 'editor', row = top + row, col = left, style = 'minimal', border = border }
-    return vim.tbl_extend('error', size, where)
+    return vim.tbl_extend('error', size, { relative = 'editor', row = top + row, col = left, border = border })
   end
   return { prompt = place(0, 3), list = place(3, list), preview = place(3 + list, height - 3 - list) }
 end
 
 ---@param question sextant.Question
 return function(question)
-  local origin, group = api.nvim_get_current_win(), api.nvim_create_augroup('sextant.float', {})
-  local answer, selected, closed, timer = { hits = {} }, 1, false, assert(vim.uv.new_timer())
+  local selected, closed, timer = 1, false, assert(vim.uv.new_timer())
+  local answer = { title = question.title, hits = {} } ---@type sextant.Answer
   local bufs, wins, last = {}, {}, nil ---@type table<string, integer>, table<string, integer>, string?
 
   local function title(part, text, highlight)
@@ -35,10 +34,8 @@ return function(question)
     closed = true
     question:stop()
     timer:close()
-    api.nvim_del_augroup_by_id(group)
-    vim.cmd.stopinsert()
+    if api.nvim_get_current_win() == wins.prompt then vim.cmd.stopinsert() end
     vim.tbl_map(function(win) pcall(api.nvim_win_close, win, true) end, wins)
-    pcall(api.nvim_set_current_win, origin)
   end
 
   local function select(index)
@@ -55,9 +52,8 @@ return function(question)
     local texts = vim.tbl_map(function(row) return (hits.join(row)) end, rows)
     api.nvim_buf_clear_namespace(bufs.list, namespace, 0, -1)
     api.nvim_buf_set_lines(bufs.list, 0, -1, false, texts)
-    local colored = { virt_text_pos = 'overlay', hl_mode = 'combine' }
     for i, row in ipairs(rows) do
-      colored.virt_text = row
+      local colored = { virt_text = row, virt_text_pos = 'overlay', hl_mode = 'combine' }
       api.nvim_buf_set_extmark(bufs.list, namespace, i - 1, 0, colored)
     end
     vim.wo[wins.list].cursorline = #rows > 0
@@ -75,31 +71,26 @@ return function(question)
       select(math.min(kept, math.max(#new.hits, 1)))
       if new.again then timer:start(700, 0, vim.schedule_wrap(ask)) end
     end
+    if #answer.hits == 0 and not answer.again then title('list', '…') end
     question:ask(asked, show, show)
   end
 
-  --- Close, and do something with the hit.
-  local function leave(act)
+  --- A key that closes and does something with the hit.
+  local function leave(act, argument)
     return function()
       local hit = answer.hits[selected]
       if not hit then return end
       close()
       -- Leaving insert mode moves the cursor; only then may it be placed.
-      vim.schedule(function() act(hit) end)
+      vim.schedule(function() act(hit, argument) end)
     end
   end
-  local function open(command)
-    return leave(function(hit) hits.open(hit, command) end)
-  end
-  local function list(to)
-    return leave(function() hits.list(answer, ('%s: %s'):format(question.title, last), to) end)
-  end
+  local function list(_, to) hits.list(answer, to) end
   local function move(by)
     return function() select((selected - 1 + by) % math.max(#answer.hits, 1) + 1) end
   end
   local function scroll(key)
-    local function scrolled() vim.cmd.normal({ vim.keycode(key), bang = true }) end
-    return function() api.nvim_win_call(wins.preview, scrolled) end
+    return function() vim.fn.win_execute(wins.preview, 'normal! ' .. vim.keycode(key)) end
   end
   --- Take the first of what may follow in the words.
   local function complete()
@@ -107,13 +98,20 @@ return function(question)
     api.nvim_buf_set_lines(bufs.prompt, 0, -1, false, { text })
     api.nvim_win_set_cursor(wins.prompt, { 1, #text })
   end
+  local function changed() return words() ~= last and ask() end
+  local function arrange()
+    for name, place in pairs(layout()) do
+      api.nvim_win_set_config(wins[name], place)
+    end
+    render()
+    select(selected)
+  end
 
   for name, place in pairs(layout()) do
     bufs[name] = api.nvim_create_buf(false, true)
     vim.bo[bufs[name]].bufhidden = 'wipe'
-    wins[name] = api.nvim_open_win(bufs[name], name == 'prompt', place)
+    wins[name] = api.nvim_open_win(bufs[name], name == 'prompt', vim.tbl_extend('error', place, { style = 'minimal' }))
     vim.wo[wins[name]].wrap = false
-    vim.wo[wins[name]].winhighlight = 'FloatBorder:SextantBorder'
   end
   vim.bo[bufs.prompt].filetype = 'sextant'
   vim.wo[wins.prompt].statuscolumn = '%#SextantPrompt# ❯ '
@@ -123,26 +121,18 @@ return function(question)
 
   -- stylua: ignore
   local keys = {
-    ['<CR>'] = open(), ['<C-s>'] = open('split'), ['<C-v>'] = open('vsplit'), ['<C-t>'] = open('tab split'),
-    ['<C-q>'] = list('quickfix'), ['<C-l>'] = list('loclist'), ['<Esc>'] = close, ['<C-c>'] = close,
-    ['<Down>'] = move(1), ['<C-n>'] = move(1), ['<Up>'] = move(-1), ['<C-p>'] = move(-1),
-    ['<C-f>'] = scroll('<C-d>'), ['<C-b>'] = scroll('<C-u>'), ['<Tab>'] = complete,
+    ['<CR>'] = leave(hits.open), ['<C-s>'] = leave(hits.open, 'split'), ['<C-v>'] = leave(hits.open, 'vsplit'),
+    ['<C-t>'] = leave(hits.open, 'tab split'), ['<C-q>'] = leave(list, 'quickfix'), ['<C-l>'] = leave(list, 'loclist'),
+    ['<Down>'] = move(1), ['<C-n>'] = move(1), ['<Up>'] = move(-1), ['<C-p>'] = move(-1), ['<Tab>'] = complete,
+    ['<C-f>'] = scroll('<C-d>'), ['<C-b>'] = scroll('<C-u>'), ['<Esc>'] = close, ['<C-c>'] = close,
   }
   for key, act in pairs(keys) do
     vim.keymap.set({ 'i', 'n' }, key, act, { buffer = bufs.prompt, nowait = true })
   end
-  local function changed()
-    if words() == last then return end
-    question:stop()
-    timer:start(30, 0, vim.schedule_wrap(ask))
-  end
-  local function on(event, callback)
-    api.nvim_create_autocmd(event, { group = group, buffer = bufs.prompt, callback = callback })
-  end
-  on({ 'TextChangedI', 'TextChanged' }, changed)
-  on('BufLeave', close)
+  api.nvim_create_autocmd({ 'TextChangedI', 'TextChanged' }, { buffer = bufs.prompt, callback = changed })
+  api.nvim_create_autocmd('BufLeave', { buffer = bufs.prompt, callback = vim.schedule_wrap(close) })
+  api.nvim_create_autocmd('VimResized', { buffer = bufs.prompt, callback = arrange })
 
-  render()
   vim.cmd('startinsert!')
   ask()
 end

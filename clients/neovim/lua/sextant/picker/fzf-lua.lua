@@ -1,31 +1,24 @@
 -- fzf-lua as the picker.
-local fzf = require('fzf-lua')
+local fzf = require('fzf-lua') ---@type any
 local hits = require('sextant.hit')
 
 ---@param question sextant.Question
 ---@param options? table fzf-lua's own
 return function(question, options)
-  local answer ---@type sextant.Answer
+  local answer = { title = question.title, hits = {} } ---@type sextant.Answer
   local colored = fzf.utils.ansi_from_hl
 
   -- A line is its number in the answer, hidden, and the row.
-  local function hit_of(line) return answer and answer.hits[tonumber(line and line:match('^%d+'))] end
+  local function hit_of(line) return answer.hits[tonumber(line and line:match('^%d+')) or 0] end
   local function open(command)
-    return function(lines)
-      local hit = hit_of(lines[1])
-      if hit then hits.open(hit, command) end
-    end
+    return function(lines) hits.open(hit_of(lines[1]), command) end
   end
   local function list(to)
-    local function act(lines) hits.list({ hits = vim.tbl_map(hit_of, lines) }, question.title, to) end
+    local function act(lines) hits.list({ hits = vim.tbl_map(hit_of, lines), title = answer.title }, to) end
     return { fn = act, prefix = 'select-all' }
   end
 
   local Previewer = require('fzf-lua.previewer.builtin').base:extend()
-  function Previewer:new(...)
-    Previewer.super.new(self, ...)
-    return setmetatable(self, Previewer)
-  end
   function Previewer:populate_preview_buf(line)
     local hit, buf = hit_of(line), self:get_tmp_buffer()
     self:set_preview_buf(buf)
@@ -38,15 +31,15 @@ return function(question, options)
         answer = new
         if new.notice then write('0\t' .. colored(new.failed and 'SextantError' or 'SextantNotice', new.notice)) end
         for i, row in ipairs(hits.rows(new, vim.o.columns - 12)) do
-          local chunks = vim.tbl_map(function(chunk) return (colored(chunk[2], chunk[1])) end, row)
-          write(i .. '\t' .. table.concat(chunks))
+          write(i .. '\t' .. table.concat(vim.tbl_map(function(chunk) return (colored(chunk[2], chunk[1])) end, row)))
         end
         write(nil)
       end)
     end
   end
-  local actions = { ['enter'] = open(), ['ctrl-s'] = open('split'), ['ctrl-v'] = open('vsplit') }
-  actions['ctrl-t'], actions['ctrl-q'], actions['alt-l'] = open('tab split'), list('quickfix'), list('loclist')
+  -- stylua: ignore
+  local actions = { ['enter'] = open(), ['ctrl-s'] = open('split'), ['ctrl-v'] = open('vsplit'),
+    ['ctrl-t'] = open('tab split'), ['ctrl-q'] = list('quickfix'), ['alt-l'] = list('loclist') }
   local defaults = { prompt = question.title .. '> ', query = question.words, exec_empty_query = true }
   defaults.actions, defaults.previewer = actions, Previewer
   defaults.fzf_opts = { ['--delimiter'] = '\t', ['--with-nth'] = '2..', ['--multi'] = true, ['--ansi'] = true }

@@ -1,6 +1,6 @@
 -- snacks.nvim as the picker.
 local hits = require('sextant.hit')
-local picker = require('snacks').picker
+local snacks = require('snacks') ---@type any
 
 ---@param question sextant.Question
 ---@param options? table its own
@@ -37,5 +37,5 @@ return function(question, options)
   defaults.finder, defaults.preview, defaults.on_close = find, preview, function() question:stop() end
   defaults.format = function(item) return item.row end
   defaults.sort = { fields = { 'score:desc', 'idx' } } -- the server's order is the order
-  picker.pick(vim.tbl_deep_extend('force', defaults, options or {}))
+  snacks.picker.pick(vim.tbl_deep_extend('force', defaults, options or {}))
 end

@@ -1,23 +1,22 @@
 -- Telescope as the picker.
 local hits = require('sextant.hit')
-local pickers = require('telescope.pickers')
+local pickers = require('telescope.pickers') ---@type any
 
 ---@param question sextant.Question
 ---@param options? table Telescope's own
 return function(question, options)
-  local channel = require('plenary.async.control').channel
-  local picker
+  local picker ---@type any
 
   -- Runs in a coroutine; one whose question was cancelled is never resumed.
   local function find(words)
-    local send, receive = channel.oneshot()
+    local send, receive = require('plenary.async.control').channel.oneshot()
     question:ask(words or '', send)
     local answer = receive() ---@type sextant.Answer
     if picker.results_border then picker.results_border:change_title(answer.notice or 'Results') end
-    local rows, items = hits.rows(answer, vim.api.nvim_win_get_width(picker.results_win) - 3), hits.items(answer)
-    for i, item in ipairs(items) do
-      item.value, item.ordinal = answer.hits[i], item.text
-      item.display = function() return hits.join(rows[i]) end
+    local items = hits.items(answer)
+    for i, row in ipairs(hits.rows(answer, vim.api.nvim_win_get_width(picker.results_win) - 3)) do
+      local own = { value = answer.hits[i], ordinal = '', display = function() return hits.join(row) end }
+      items[i] = vim.tbl_extend('error', items[i] or {}, own)
     end
     return items
   end
