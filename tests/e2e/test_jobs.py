@@ -146,7 +146,26 @@ def test_a_sentence_transformer_answers_and_torch_stays_outside(start: Start, wo
     maps = Path(f"/proc/{client.process.pid}/maps")
     if maps.exists():
         assert [name for name in ("torch", "ray", "transformers") if f"/{name}/" in maps.read_text()] == []
+    client.notify("workspace/didChangeConfiguration", {"settings": {"sextant": {"encoder": "base"}}})
+    answering = True
+    while answering:  # no question is left to its words while one encoder takes over from another
+        assert client.search("how do I attempt something repeatedly")[0]["similarity"] > 0.1
+        answering = client.result("sextant/indexStatus")["encoder"] != base
     assert client.shutdown() == 0
+
+
+def test_what_an_abandoned_encoder_lacks_is_no_longer_computed(client: RawClient, workspace: Path) -> None:
+    (workspace / "many.py").write_text("".join(f"def number_{n}():\n    return {n} * {n}\n" for n in range(3_000)))
+    client.initialize(
+        workspace,
+        initializationOptions={"encoder": f"sentence-transformers:{minilm()}"},
+        capabilities={"window": {"workDoneProgress": True}},
+    )
+    client.wait_ready()
+    client.wait(lambda each: each.get("params", {}).get("value", {}).get("title") == "Reindexing", 120)
+    client.notify("workspace/didChangeConfiguration", {"settings": {"sextant": {"encoder": "base"}}})
+    ended = client.wait(lambda each: each.get("method") == "sextant/jobFinished")["params"]
+    assert not ended["ok"] and ended["message"].startswith("Cancelled")
 
 
 def test_a_text_has_the_same_vector_beside_any_other(tmp_path: Path) -> None:
