@@ -291,6 +291,7 @@ def test_tests_ask_for_the_one_unit_that_they_name_and_call() -> None:
         ("javascript", "function add(first, second)", "{ const sum = first + second; return sum; }", "v0 + v1"),
         ("go", "func add(first int, second int) int", "{ sum := first + second; return sum }", "v0 + v1"),
         ("python", "def run():", "    execute(everything)", ""),
+        ("proto3", "message Sum", "{ int32 first = 1; int32 second = 2; reserved first, second; }", ""),
     ],
 )
 def test_clones_keep_all_but_variables(language: str, signature: str, body: str, expected: str) -> None:
