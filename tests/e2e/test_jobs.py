@@ -171,8 +171,10 @@ def test_what_an_abandoned_encoder_lacks_is_no_longer_computed(client: RawClient
 def test_a_text_has_the_same_vector_beside_any_other(tmp_path: Path) -> None:
     """Invariant 11, in a child process: torch is not imported here either."""
     code = f"""
+import shutil
 from pathlib import Path
 import numpy as np
+from server.model.encoder import ModelError
 from sentence_transformers import SentenceTransformer
 from server.model.transformer import TransformerEncoder
 from server.types import Passage
@@ -185,5 +187,14 @@ for order in ([3, 1, 0, 2], [2]):
 own = SentenceTransformer({str(minilm())!r}, device="cpu").encode("send a mail", normalize_embeddings=True)
 assert np.abs(own - encoder.encode_query("send a mail")).max() < 1e-3
 assert not encoder.encode_query(" ").any()
+broken = Path({str(tmp_path)!r}) / "broken"
+shutil.copytree({str(minilm())!r}, broken)
+(broken / "model.safetensors").write_bytes(b"half a download")
+try:
+    TransformerEncoder(broken)
+except ModelError as problem:
+    assert "is no sentence transformer that can be loaded" in str(problem)
+else:
+    raise AssertionError("a damaged model was loaded")
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=REPOSITORY)
