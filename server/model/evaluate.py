@@ -101,13 +101,13 @@ def _show(options: argparse.Namespace) -> None:
         share = fitted(model, documentation)
         console.print(f"share of meaning that answers held-out questions best, for all fused figures: {share:.2f}")
         languages = options.teacher_languages.split(",") if options.teacher_languages else None
-        for title, tasks, sample in _held_out(held_out, documentation, languages):
+        for title, tasks, part, sample in _held_out(held_out, documentation, languages):
             if not tasks:
                 console.print(f"{title}: too few held-out repositories to ask")
                 continue
             console.print(_table(title, measure(model, tasks, share)))
             if teacher:
-                console.print(_table(f"{title}; a sample with the teacher", measure(model, sample(), share, teacher)))
+                console.print(_table(f"{title}; {part}", measure(model, sample(), share, teacher)))
     if options.cosqa:
         task = benchmarks.cosqa(options.cosqa)
         found = measure(model, [task], share, teacher)
@@ -119,12 +119,14 @@ def _show(options: argparse.Namespace) -> None:
 
 def _held_out(
     corpus: Corpus, documentation: Sequence[Task], languages: Sequence[str] | None
-) -> Iterator[tuple[str, Sequence[Task], Callable[[], list[Task]]]]:
-    """Yield a title, all tasks and those that a teacher can be asked in `languages`."""
-    yield "documentation → its unit among 999 others", documentation, lambda: first(documentation, languages)
+) -> Iterator[tuple[str, Sequence[Task], str, Callable[[], list[Task]]]]:
+    """Yield a title with all tasks, and what a teacher can be asked of them in `languages` with those tasks."""
+    told = "documentation → its unit"
+    yield f"{told} among 999 others", documentation, "first pools", lambda: first(documentation, languages)
     yield (
-        f"documentation → its unit among all {len(corpus.records):,}",
+        f"{told} among all {len(corpus.records):,}",
         [benchmarks.among_all(corpus)] if documentation else [],
+        f"among {min(_SAMPLE_UNITS, len(corpus.records)):,} of them",
         lambda: [benchmarks.among_all(corpus, _SAMPLE, _SAMPLE_UNITS)],
     )
     for title, alike in (
@@ -132,7 +134,8 @@ def _held_out(
         ("function → namesake in another repository", list(benchmarks.namesakes(corpus, across=False))),
         ("function → namesake in another language", list(benchmarks.namesakes(corpus, across=True))),
     ):
-        yield f"{title}, nameless, among 999 others", alike, partial(first, alike, languages, _SAMPLE)
+        sample = partial(first, alike, languages, _SAMPLE)
+        yield f"{title}, nameless, among 999 others", alike, f"at most {_SAMPLE} of a language", sample
 
 
 def measure(
