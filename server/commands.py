@@ -166,7 +166,7 @@ def _status(arguments: argparse.Namespace) -> int:
     try:
         choice.check(settings.encoder)
     except ModelError as found:
-        problem = f"{found} The base encoder answers."
+        problem = f"{str(found).rstrip('.')}; the base encoder answers"
         report.note(problem)
     else:
         if reindex.needs_second(settings) and peek(home)["encoder"] == load_encoder().fingerprint:
@@ -215,7 +215,7 @@ class _Index:
             try:
                 self._second.enter_context(bulk.second_encoder(self._engine, self._settings))
             except ModelError as problem:  # an editor goes on with the base encoder, too
-                report.note(f"{problem} The base encoder answers.")
+                report.note(f"{str(problem).rstrip('.')}; the base encoder answers")
             if missing := self._engine.status().missing_vectors:
                 report.note(f"the base encoder answers: {missing:,} functions wait for the other; run: sextant reindex")
         except BaseException:

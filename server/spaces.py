@@ -91,13 +91,13 @@ class Spaces:
         try:
             encoder = choice.load(name)
         except ModelError as problem:
-            self.withdraw(str(problem).rstrip("."))
+            self.withdraw(str(problem))
         else:
             self.offer(encoder, strips)
 
     def withdraw(self, reason: str | None = None) -> None:
         """Let the second encoder go; the reason is shown with the folders until there is one again."""
-        self._trouble = reason and f"{reason}; the base encoder answers"
+        self._trouble = reason and f"{reason.rstrip('.')}; the base encoder answers"
         for folder in self._folders.values():
             folder.notice = self._trouble
         second, self._second, self.missing = self._second, None, 0

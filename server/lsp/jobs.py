@@ -25,6 +25,8 @@ AGAIN = 60.0
 """Seconds after a job that nobody asked for and that did not succeed before it is tried again."""
 CREATE_TIMEOUT = 5.0
 """Seconds a client may take to accept a progress."""
+_HANDOVER = 3.0
+"""Seconds that an encoder which was put aside goes on: questions that it was asked would be left to their words."""
 _PREFIX = "sextant-job-"
 
 Notify = Callable[[str, Any], None]
@@ -95,9 +97,13 @@ class SessionJobs:
         if engine is None or named == self._named:
             return
         self._named, self._own_after = named, 0.0
+        if self._own is not None and self._jobs is not None:
+            self._jobs.cancel(self._own)  # it computes what nobody wants any more
+            self._own = None
         old, self._service = self._service, None
         if old is not None:
-            self._loop.run_in_executor(None, old.close)
+            engine.change_spaces(lambda spaces: spaces.withdraw())
+            self._loop.call_later(_HANDOVER, self._loop.run_in_executor, None, old.close)
         if named is None:
             engine.change_spaces(lambda spaces: spaces.withdraw())
             return

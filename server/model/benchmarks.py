@@ -52,8 +52,11 @@ def cosqa(folder: Path) -> Task:
 
 
 def held_out(folder: Path) -> data.Corpus:
-    """Read what is not trained on."""
-    return data.load(folder, only_held_out=True)
+    """Read what is not trained on; FileNotFoundError where that is nothing."""
+    corpus = data.load(folder, only_held_out=True)
+    if not corpus.records:
+        raise FileNotFoundError(f"{folder} holds nothing that is held out; server.model.corpus --held-out writes it")
+    return corpus
 
 
 def documentation(corpus: data.Corpus) -> Iterator[Task]:
@@ -71,20 +74,28 @@ def documentation(corpus: data.Corpus) -> Iterator[Task]:
             yield Task([language] * len(part), [one.question for one in part], passages, np.arange(len(part)))
 
 
-def among_all(corpus: data.Corpus) -> Task:
-    """Return documentation, at most 500 of each language, with its unit among all held-out units of all languages."""
+def among_all(corpus: data.Corpus, most: int = _PAIRS, units: int | None = None) -> Task:
+    """Return documentation, so many questions of each language, with its unit among those of all languages.
+
+    `units`: as many of the corpus, drawn at random, with the answers among them.
+    """
     places: dict[str, list[int]] = defaultdict(list)
     for number, record in enumerate(corpus.records):
         if record.question:
             places[record.language].append(number)
     parts = [
-        np.random.default_rng(0).permutation(numbers)[:_PAIRS]
+        np.random.default_rng(0).permutation(numbers)[:most]
         for _, numbers in sorted(places.items())
         if len(numbers) >= FEWEST
     ]
-    own = np.concatenate([np.zeros(0, np.int64), *parts])
-    asked = [corpus.records[number] for number in own]
-    passages = [_bare(record) for record in corpus.records]
+    answers = np.concatenate([np.zeros(0, np.int64), *parts])
+    pool = np.arange(len(corpus.records))
+    if units is not None:
+        others = np.random.default_rng(1).permutation(np.setdiff1d(pool, answers))
+        pool = np.sort(np.concatenate([answers, others[: max(0, units - len(answers))]]))
+    asked = [corpus.records[number] for number in answers]
+    passages = [_bare(corpus.records[number]) for number in pool]
+    own = np.searchsorted(pool, answers)
     return Task([record.language for record in asked], [record.question for record in asked], passages, own)
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 from tree_sitter import Node, Parser
 
-from server.index.languages import grammar_of
+from server.index.languages import grammar_of, has_grammar
 
 _VARIABLES = frozenset({"identifier", "variable_name", "simple_identifier", "variable"})
 """How grammars call a name that may be a variable."""
@@ -20,7 +20,9 @@ _FEWEST = 2
 
 
 def renamed(signature: str, body: str, language: str) -> str:
-    """Return a function whose variables have names that say nothing, or "" where there are hardly any."""
+    """Return a function whose variables have names that say nothing, or "" without a grammar or such variables."""
+    if not has_grammar(language):
+        return ""
     text = f"{signature}\n{body}"
     source = f"<?php {text}" if language == "php" else text
     roles: dict[str, set[bool]] = {}

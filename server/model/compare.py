@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -37,15 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         models = [encoder.load(options.before), encoder.load(options.after)]
-    except ModelError as error:
+        told = [documentation(model, options.pairs) for model in models] if options.pairs else []
+        before, after = judged(models, options.cosqa, options.repos, options.annotations, options.checkouts)
+    except (OSError, ModelError, json.JSONDecodeError) as error:
         parser.error(str(error))
-    before, after = judged(models, options.cosqa, options.repos, options.annotations, options.checkouts)
     worse = fallen(before, after)
     table = Table("", "before", "after", "", title="judged questions")
     for name, value in after.items():
         table.add_row(name, f"{before[name]:.4f}", f"{value:.4f}", "worse" if name in worse else "")
-    if options.pairs:
-        told = [documentation(model, options.pairs) for model in models]
+    if told:
         table.add_row("held-out documentation, MRR@1000 (not judged)", *(f"{value:.4f}" for value in told), "")
     Console(width=110).print(table)
     sys.stdout.write(f"refused: worse on {', '.join(worse)}\n" if worse else "accepted: no figure fell\n")
@@ -70,7 +71,7 @@ def judged(models: Sequence[BagEncoder], cosqa: Path, repos: Path, annotations: 
 
 def fallen(before: Figures, after: Figures) -> list[str]:
     """Name the figures that fell by more than rounding."""
-    return [name for name, value in after.items() if value < before[name] - _EXACT]
+    return [name for name, value in after.items() if not value >= before[name] - _EXACT]  # what is no number, too
 
 
 def documentation(model: BagEncoder, pairs: Path) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.model import pieces, tokens
-from server.model.corpus import Record, read, records
+from server.model.corpus import Record, held_out, read, records
 from server.model.encoder import QUERY, Bags, count
 from server.model.vocabulary import Vocabulary
 from server.types import FIELDS, Passage
@@ -25,8 +24,6 @@ _log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
-_HELD_OUT = 20
-"""One repository in so many is held out, by a hash of its name: always the same ones."""
 _SAME_QUESTION = 3
 """Units kept with one and the same question; the fourth "Returns the name" teaches nothing."""
 _SILENT = 2
@@ -38,11 +35,6 @@ _LOUDEST = 50
 _CHUNK = 4096
 """Texts counted at once."""
 _NAME, _DOCUMENTATION = FIELDS.index("name"), FIELDS.index("documentation")
-_ALSO_HELD_OUT = frozenset(
-    "FakerPHP/Faker autofac/Autofac lunarmodules/Penlight mitchellh/libxev ruby-concurrency/concurrent-ruby"
-    " thephpleague/commonmark twitter/util zigimg/zigimg apple/swift-argument-parser".lower().split()
-)
-"""Held out besides, because the hash leaves their languages too few questions to be measured by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +83,6 @@ class Counted:
 
     def __len__(self) -> int:
         return len(self.languages)
-
-
-def held_out(repository: str) -> bool:
-    """Tell whether a repository is kept from training."""
-    name = repository.lower()
-    return name in _ALSO_HELD_OUT or hashlib.blake2b(name.encode(), digest_size=4).digest()[0] % _HELD_OUT == 0
 
 
 def load(folder: Path, excluded: Excluded = Excluded(), only_held_out: bool = False) -> Corpus:

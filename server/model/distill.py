@@ -7,12 +7,13 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
@@ -20,18 +21,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from server.model import data, tokens
+from server.model.encoder import ModelError
 from server.model.lessons import cached, code_text, key
+from server.model.transformer import text_of
 from server.types import CancelToken, Passage
 
 _log = logging.getLogger(__name__)
 
 _HEADS, _LAYERS = 12, 6
-_SHARD = 2048
-"""Texts in one file: some ten seconds of work, which is what an interruption loses."""
+_SHARD = 1024
+"""Texts in one file: some ten seconds of work, or a minute of a busy machine's, which is what an interruption loses."""
 _BATCH, _LETTERS = 64, 6_000
 """Texts encoded at once, or as many more as have so many letters together: words alone are short."""
 _PIECES = 256
 """Word pieces the teacher was trained to read."""
+_CHARACTERS = 16
+"""More than any word piece needs of a text: it is cut before it is tokenized, not after."""
 _WORDS = 60_000
 """The commonest subtokens are encoded alone, for the rows that training starts from."""
 
@@ -39,11 +44,18 @@ _WORDS = 60_000
 class Teacher:
     """A BERT of six layers with mean pooling, as all-MiniLM-L6-v2 is."""
 
-    def __init__(self, folder: Path, pieces: int, is_coarse: bool = False) -> None:
-        """`is_coarse` multiplies in bfloat16: twice as fast where the processor can, and two digits less exact."""
+    def __init__(self, folder: Path, pieces: int, is_coarse: bool = False, threads: int = 2) -> None:
+        """`is_coarse` multiplies in bfloat16: twice as fast where the processor can, and two digits less exact.
+
+        Raises ModelError.
+        """
+        torch.set_num_threads(threads)
         self._is_coarse = is_coarse
-        self._weights = load_file(folder / "model.safetensors")
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        try:
+            self._weights = load_file(folder / "model.safetensors")
+            self._tokenizer = Tokenizer.from_buffer((folder / "tokenizer.json").read_bytes())
+        except (OSError, ValueError, SafetensorError) as problem:
+            raise ModelError(f"no teacher can be read from {folder} ({problem})") from problem
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(pieces)
 
@@ -88,32 +100,42 @@ class Teacher:
 
 
 class SentenceEncoder:
-    """The teacher as an encoder, to be measured beside what it taught."""
+    """The teacher as an encoder, to be measured beside what it taught; what it has read is kept in a folder."""
 
     dimensions = 384
     fingerprint = "teacher"
 
-    def __init__(self, folder: Path) -> None:
-        self._teacher = Teacher(folder, _PIECES)
+    def __init__(self, teacher: Teacher, folder: Path) -> None:
+        """`folder`: vectors of this teacher, read to as many pieces and as coarsely."""
+        self._teacher, self._folder = teacher, folder
+        self._vectors: dict[int, npt.NDArray[np.float16]] = {}
+        self._collect()
 
-    def encode(self, passages: Sequence[Passage], token: CancelToken | None = None) -> npt.NDArray[np.float32]:
+    def read(self, asked: Iterable[str | Passage]) -> None:
+        """Encode what is asked for later, all together: one at a time it would take twice as long."""
+        texts = [_readable(one) for one in asked]
+        if any(key(text) not in self._vectors for text in texts):
+            embed(self._teacher, texts, self._folder)
+            self._collect()
+
+    def encode(self, passages: Sequence[Passage]) -> npt.NDArray[np.float32]:
         """Return (n, 384) unit rows."""
-        texts = ["\n".join(filter(None, (one.documentation, one.signature, one.body))) for one in passages]
-        order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
-        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        for start in range(0, len(texts), _BATCH):
-            part = order[start : start + _BATCH]
-            vectors[part] = self._teacher.encode([texts[number] for number in part])
-        return vectors
+        self.read(passages)
+        rows = [self._vectors[key(_readable(passage))] for passage in passages]
+        return np.stack(rows).astype(np.float32) if rows else np.zeros((0, self.dimensions), np.float32)
 
     def encode_query(self, text: str, token: CancelToken | None = None) -> npt.NDArray[np.float32]:
         """Return a unit vector."""
-        vector: npt.NDArray[np.float32] = self._teacher.encode([text])[0]
-        return vector
+        self.read([text])
+        return self._vectors[key(_readable(text))].astype(np.float32)
 
     def explain(self, asked: str | Passage, vector: npt.NDArray[np.float32]) -> list[tuple[str, float]]:
         """Return nothing: its vectors are no sums."""
         return []
+
+    def _collect(self) -> None:
+        keys, vectors = cached(self._folder)
+        self._vectors = dict(zip(keys.tolist(), vectors, strict=True))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -129,10 +151,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    torch.set_num_threads(options.threads)
-    corpus, _ = data.load(options.pairs, data.excluded(options.exclude) if options.exclude else data.Excluded()).split()
-    texts = list(_texts(corpus))
-    embed(Teacher(options.teacher, options.pieces, options.coarse), texts[: options.texts], options.out)
+    try:
+        excluded = data.excluded(options.exclude) if options.exclude else data.Excluded()
+        teacher = Teacher(options.teacher, options.pieces, options.coarse, options.threads)
+    except (OSError, ValueError, ModelError) as problem:
+        parser.error(str(problem))
+    corpus, _ = data.load(options.pairs, excluded).split()
+    if not corpus.records:
+        parser.error(f"--pairs {options.pairs} holds nothing to train on (some repositories are held out)")
+    embed(teacher, list(_texts(corpus))[: options.texts], options.out)
     return 0
 
 
@@ -152,6 +179,11 @@ def embed(teacher: Teacher, texts: Sequence[str], out: Path) -> None:
         rate = (start + len(shard)) / (time.monotonic() - started)
         left = (len(todo) - start - len(shard)) / rate
         _log.info("%d of %d texts, %.0f a second, %.0f s left", start + len(shard), len(todo), rate, left)
+
+
+def _readable(asked: str | Passage) -> str:
+    """Return a question, or a passage as the product's own encoder of transformers reads it."""
+    return (asked if isinstance(asked, str) else text_of(asked))[: _CHARACTERS * _PIECES]
 
 
 def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:

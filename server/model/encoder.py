@@ -278,7 +278,8 @@ def load(folder: Path | None = None) -> BagEncoder:
     try:
         packed, listed = (folder / WEIGHTS_FILE).read_bytes(), (folder / VOCABULARY_FILE).read_bytes()
     except OSError as error:
-        raise ModelError(f"No model can be read from {folder} ({error.strerror}): reinstall Sextant.") from error
+        hint = "give a folder that training wrote" if folder != _BASE else "reinstall Sextant"
+        raise ModelError(f"No model can be read from {folder} ({error.strerror}): {hint}.") from error
     try:
         vocabulary, weights = Vocabulary.parse(listed), unpack(packed)
         return BagEncoder(vocabulary, weights, _fingerprint(packed, listed), partial(load, folder))

@@ -50,7 +50,11 @@ class Source:
 def sources(
     repos: Path, annotations: Path, checkouts: Path, only: Sequence[str] = (), units: Path | None = None
 ) -> Iterator[Source]:
-    """Yield the repositories that there are both questions and files of; `units`: the best units of some questions."""
+    """Yield the repositories that there are both questions and files of; FileNotFoundError where that is none.
+
+    `units`: the best units of some questions.
+    """
+    found = False
     best = json.loads(units.read_text(encoding="utf-8")) if units else {}
     for spec in json.loads(repos.read_text(encoding="utf-8")):
         name, inner = spec["name"], spec.get("benchmark_root") or ""
@@ -68,7 +72,10 @@ def sources(
             )
             for one in json.loads(asked.read_text(encoding="utf-8"))
         )
+        found = True
         yield Source(name, spec["language"], root, f"{inner}/" if inner else "", examples)
+    if not found:
+        raise FileNotFoundError(f"no repository of {repos} has questions in {annotations} and files in {checkouts}")
 
 
 @contextmanager

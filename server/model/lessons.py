@@ -35,8 +35,10 @@ class Lessons:
 
     @classmethod
     def of(cls, folder: Path, records: list[Record], dimensions: int) -> Lessons:
-        """Read a folder that `distill` wrote for these records."""
+        """Read a folder that `distill` wrote for these records; ValueError where it did not."""
         keys, vectors = cached(folder)
+        if not len(keys):
+            raise ValueError(f"{folder} holds no vectors of a teacher; server.model.distill writes them")
         places = dict(zip(keys.tolist(), range(len(keys)), strict=True))
 
         def find(text: Callable[[Record], str]) -> npt.NDArray[np.int64]:

@@ -225,15 +225,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=rank.SHIPPED)
     options = parser.parse_args(argv)
     model = encoder.load()
-    aliens = foreign_questions(options.foreign) if options.foreign else []
+    try:
+        aliens = foreign_questions(options.foreign) if options.foreign else []
+        found = list(sources(options.repos, options.annotations, options.checkouts, options.only, options.units))
+    except (OSError, json.JSONDecodeError) as problem:
+        parser.error(str(problem))
     with ExitStack() as stack:
         asked = []
-        for source in sources(options.repos, options.annotations, options.checkouts, options.only, options.units):
+        for source in found:
             asked.append((source, stack.enter_context(indexed(source.root, model))))
             sys.stderr.write(f"{source.name}: {len(source.examples)} questions\n")
-        if not asked:
-            sys.stderr.write("sextant: no repository of the list has both questions and files here\n")
-            return 2
         samples = [
             fields_of.sample(one, snapshot, source.prefix) for source, snapshot in asked for one in source.examples
         ]

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,24 +20,39 @@ from server.model.measures import Lexical, Scores, cosines, untrained
 from server.model.ranker import cross_validated, folded
 from server.types import CancelToken, Passage
 
+if TYPE_CHECKING:
+    from server.model.distill import SentenceEncoder
+
 _FULL = "full search"
 
 Means = dict[str, dict[str, list[float]]]
 """NDCG@10 of each question, by language and method."""
 
 
-def measure(model: BagEncoder, repos: Path, annotations: Path, checkouts: Path, full: bool) -> Means:
+def measure(
+    model: BagEncoder,
+    repos: Path,
+    annotations: Path,
+    checkouts: Path,
+    full: bool,
+    teacher: SentenceEncoder | None = None,
+) -> Means:
     """Ask every repository; `full` asks the real engine too, ranked by weights that have not seen the repository."""
     found: Means = defaultdict(lambda: defaultdict(list))
     asked = []
-    for source in sources(repos, annotations, checkouts):
-        paths, passages = _units(source)
+    cut = [(source, *_units(source)) for source in sources(repos, annotations, checkouts)]
+    if teacher:
+        teacher.read(example.text for source, _, _ in cut for example in source.examples)
+        teacher.read(passage for _, _, passages in cut for passage in passages)
+    for source, paths, passages in cut:
         texts = [example.text for example in source.examples]
         methods: dict[str, Scores] = {
             "untrained": cosines(untrained(model, passages), texts, passages),
             "BM25": Lexical(passages).scores(texts),
             "model": cosines(model, texts, passages),
         }
+        if teacher:
+            methods["teacher"] = cosines(teacher, texts, passages)
         for method, scores in methods.items():
             for example, row in zip(source.examples, scores, strict=True):
                 ranked = [paths[number] for number in np.argsort(-row, kind="stable")]

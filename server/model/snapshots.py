@@ -31,6 +31,12 @@ def folder_of(snapshots: Path, repository: str) -> Path:
     return folder / ".git" if (folder / ".git").is_dir() else folder
 
 
+def has(folder: Path, commit: str) -> bool:
+    """Tell whether a git directory has a commit."""
+    command = ["git", "-C", str(folder), "cat-file", "-e", f"{commit}^{{commit}}"]
+    return folder.is_dir() and subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
 def blobs(folder: Path, commit: str, most: int, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     """Yield the (path, content) of wanted files of at most `most` bytes, in a random order that is always the same."""
     listed = subprocess.run(

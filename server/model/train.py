@@ -8,8 +8,9 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,37 +33,37 @@ Chart = Callable[[str, float, int], None]
 """Takes the name of a curve, a value, and how many batches were done."""
 
 
+def _setting(value: Any, told: str) -> Any:
+    return field(default=value, metadata={"help": told})
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a training run depends on, besides its data."""
 
-    dimensions: int = 256
-    vocabulary: int = 30_000
-    epochs: int = 4
-    batch: int = 1024
-    rate: float = 2e-3
-    """Of Adam; falls in a straight line to nothing after a short rise."""
-    temperature: float = 0.1
-    names: float = 0.3
-    """Share of batches that ask for a unit by its name, which is then masked in the unit."""
-    others: float = 0.1
-    """Share of batches that ask by what commits and tests say."""
-    smoothing: float = 0.7
-    """A language with n questions is asked for n ** smoothing times as often as one with a single question."""
-    hard: float = 0.0
-    """Hard negatives beside a batch of documentation, for each of its questions: from BM25 and the model in turns."""
-    name_dropout: float = 0.2
-    """Share of documented units whose name is masked, so that the model does not live on the overlap of names."""
-    documentation_dropout: float = 0.5
-    """Share of the units asked for by name that lose their documentation."""
-    contrast: float = 1.0
-    """Weight of the pairs' loss; at 0 the teacher alone teaches."""
-    teacher: float = 0.0
-    """Weight of the teacher's loss beside that of the pairs; at 0 the teacher only gives the first rows."""
-    sharpness: float = 20.0
-    """Inverse temperature of the teacher's similarities within a batch."""
-    seed: int = 1
-    threads: int = 2
+    dimensions: int = _setting(256, "length of a vector")
+    vocabulary: int = _setting(30_000, "tokens to learn where there are no --words")
+    epochs: int = _setting(4, "times that each question is asked")
+    batch: int = _setting(1024, "pairs in one batch: each is a wrong answer to the others")
+    rate: float = _setting(2e-3, "of Adam; falls in a straight line to nothing after a short rise")
+    temperature: float = _setting(0.1, "that cosines are divided by where training starts")
+    names: float = _setting(0.3, "share of batches that ask for a unit by its name, which is then masked in the unit")
+    others: float = _setting(0.1, "share of batches that ask by what commits and tests say")
+    smoothing: float = _setting(
+        0.7, "of n questions of a language, n ** this are asked: 1 leaves languages as they are"
+    )
+    hard: float = _setting(
+        0.0, "wrong answers that look right, beside each documentation of a batch: from BM25 and the model in turns"
+    )
+    name_dropout: float = _setting(
+        0.2, "share of documented units whose name is masked, so that the model does not live on the overlap of names"
+    )
+    documentation_dropout: float = _setting(0.5, "share of the units asked for by name that lose their documentation")
+    contrast: float = _setting(1.0, "weight of the pairs' loss; at 0 the teacher alone teaches")
+    teacher: float = _setting(0.0, "weight of the teacher's loss; at 0 the teacher only gives the first rows")
+    sharpness: float = _setting(20.0, "inverse temperature of the teacher's similarities within a batch")
+    seed: int = _setting(1, "of all that is drawn")
+    threads: int = _setting(2, "processors used")
 
 
 FIELD_WEIGHTS = {"name": 3.0, "container": 1.0, "signature": 1.0, "documentation": 2.0, "body": 1.0}
@@ -77,6 +78,9 @@ _DOCUMENTATION, _NAME, _OTHER = range(3)
 """Who asks."""
 _EVERY = 10.0
 """Seconds between progress lines."""
+_OTHER_WORK = (
+    "--evaluate, --compare, --merge or --ranker as the first word do other work; each has a --help of its own."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +99,7 @@ class Step:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train a model from the corpus; a run that was stopped goes on from its last whole epoch."""
-    defaults = Settings()
-    parser = argparse.ArgumentParser(prog="sextant train", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="sextant train", description=main.__doc__, epilog=_OTHER_WORK)
     parser.add_argument("--pairs", type=Path, required=True, help="what server.model.corpus wrote")
     parser.add_argument("--out", type=Path, required=True, help="the model folder; checkpoints go beside it")
     parser.add_argument(
@@ -109,12 +112,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--exclude", type=Path, help="JSON list of Python functions that must not be trained on")
     parser.add_argument("--tensorboard", type=Path, help="folder for TensorBoard's logs (needs tensorboard)")
     parser.add_argument("--words", type=Path, help="vocabulary file to use (default: learn one of --vocabulary tokens)")
-    for name, value in asdict(defaults).items():
-        flag = {"teacher": "--teacher-weight"}.get(name, f"--{name.replace('_', '-')}")
-        parser.add_argument(flag, type=type(value), default=value, dest=f"set_{name}")
+    for setting in fields(Settings):
+        flag = {"teacher": "--teacher-weight"}.get(setting.name, f"--{setting.name.replace('_', '-')}")
+        value, told = setting.default, f"{setting.metadata['help']} (default: {setting.default})"
+        parser.add_argument(flag, type=type(value), default=value, dest=f"set_{setting.name}", metavar="N", help=told)
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    settings = Settings(**{name: getattr(options, f"set_{name}") for name in asdict(defaults)})
+    settings = Settings(**{setting.name: getattr(options, f"set_{setting.name}") for setting in fields(Settings)})
+    if min(settings.dimensions, settings.vocabulary, settings.epochs, settings.batch, settings.threads) < 1:
+        parser.error("--dimensions, --vocabulary, --epochs, --batch and --threads are at least 1")
+    if settings.teacher and not options.teacher:
+        parser.error("--teacher-weight needs --teacher")
     chart = _chart(options.tensorboard) if options.tensorboard else lambda name, value, step: None
     try:
         excluded = data.excluded(options.exclude) if options.exclude else data.Excluded()
@@ -146,6 +154,8 @@ def run(
     Without a vocabulary one is learned, or that of the `earlier` model kept. `after_epoch` is told how many epochs
     are in the checkpoint; what it raises stops the run.
     """
+    if earlier and earlier.dimensions != settings.dimensions:
+        raise ValueError(f"the model to go on from has other dimensions: give --dimensions {earlier.dimensions}")
     torch.set_num_threads(settings.threads)
     checkpoint = out.with_name(f"{out.name}.checkpoint")
     checkpoint.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +47,7 @@ class TransformerEncoder:
             import torch  # noqa: PLC0415
             from sentence_transformers import SentenceTransformer  # noqa: PLC0415
         except ImportError as error:
-            raise _lacking(error) from error
+            raise _lacking(error.name) from error
         self._on_gpu = torch.cuda.is_available()
         torch.set_num_threads(1)
         try:
@@ -57,7 +58,7 @@ class TransformerEncoder:
                 trust_remote_code=False,
                 model_kwargs={"use_safetensors": True},  # never a pickle
             )
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError) as error:
+        except Exception as error:  # four libraries read a folder that may be anything, each with errors of its own
             reason = str(error).strip().partition("\n")[0][:200]
             raise ModelError(f"{folder} is no sentence transformer that can be loaded: {reason}") from error
         self._fingerprint = fingerprint(folder)
@@ -111,6 +112,8 @@ def find(name: str) -> Path:
     """Return the folder of a model: the folder that is named, else what the hub's local cache holds under the name."""
     folder = Path(name).expanduser()
     if (folder / "modules.json").is_file() or (folder / "config.json").is_file():
+        if importlib.util.find_spec("sentence_transformers") is None:
+            raise _lacking("sentence_transformers")
         return folder.resolve()
     if folder.is_absolute() or folder.exists() or name.count("/") > 1:
         raise ModelError(f"{folder} holds no model: it has neither modules.json nor config.json.")
@@ -118,7 +121,7 @@ def find(name: str) -> Path:
         from huggingface_hub import snapshot_download  # noqa: PLC0415
         from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
     except ImportError as error:
-        raise _lacking(error) from error
+        raise _lacking(error.name) from error
     try:
         return Path(snapshot_download(name, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
@@ -127,8 +130,8 @@ def find(name: str) -> Path:
         ) from error
 
 
-def _lacking(error: ImportError) -> ModelError:
-    return ModelError(f"This encoder needs {error.name}; install it with: {install_command('transformers')}")
+def _lacking(package: str | None) -> ModelError:
+    return ModelError(f"This encoder needs {package}; install it with: {install_command('transformers')}")
 
 
 def fingerprint(folder: Path) -> str:

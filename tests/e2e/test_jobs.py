@@ -146,14 +146,35 @@ def test_a_sentence_transformer_answers_and_torch_stays_outside(start: Start, wo
     maps = Path(f"/proc/{client.process.pid}/maps")
     if maps.exists():
         assert [name for name in ("torch", "ray", "transformers") if f"/{name}/" in maps.read_text()] == []
+    client.notify("workspace/didChangeConfiguration", {"settings": {"sextant": {"encoder": "base"}}})
+    answering = True
+    while answering:  # no question is left to its words while one encoder takes over from another
+        assert client.search("how do I attempt something repeatedly")[0]["similarity"] > 0.1
+        answering = client.result("sextant/indexStatus")["encoder"] != base
     assert client.shutdown() == 0
+
+
+def test_what_an_abandoned_encoder_lacks_is_no_longer_computed(client: RawClient, workspace: Path) -> None:
+    (workspace / "many.py").write_text("".join(f"def number_{n}():\n    return {n} * {n}\n" for n in range(3_000)))
+    client.initialize(
+        workspace,
+        initializationOptions={"encoder": f"sentence-transformers:{minilm()}"},
+        capabilities={"window": {"workDoneProgress": True}},
+    )
+    client.wait_ready()
+    client.wait(lambda each: each.get("params", {}).get("value", {}).get("title") == "Reindexing", 120)
+    client.notify("workspace/didChangeConfiguration", {"settings": {"sextant": {"encoder": "base"}}})
+    ended = client.wait(lambda each: each.get("method") == "sextant/jobFinished")["params"]
+    assert not ended["ok"] and ended["message"].startswith("Cancelled")
 
 
 def test_a_text_has_the_same_vector_beside_any_other(tmp_path: Path) -> None:
     """Invariant 11, in a child process: torch is not imported here either."""
     code = f"""
+import shutil
 from pathlib import Path
 import numpy as np
+from server.model.encoder import ModelError
 from sentence_transformers import SentenceTransformer
 from server.model.transformer import TransformerEncoder
 from server.types import Passage
@@ -166,5 +187,14 @@ for order in ([3, 1, 0, 2], [2]):
 own = SentenceTransformer({str(minilm())!r}, device="cpu").encode("send a mail", normalize_embeddings=True)
 assert np.abs(own - encoder.encode_query("send a mail")).max() < 1e-3
 assert not encoder.encode_query(" ").any()
+broken = Path({str(tmp_path)!r}) / "broken"
+shutil.copytree({str(minilm())!r}, broken)
+(broken / "model.safetensors").write_bytes(b"half a download")
+try:
+    TransformerEncoder(broken)
+except ModelError as problem:
+    assert "is no sentence transformer that can be loaded" in str(problem)
+else:
+    raise AssertionError("a damaged model was loaded")
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=REPOSITORY)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -21,6 +22,7 @@ from server.model import (
     compare,
     corpus,
     data,
+    distill,
     encoder,
     measures,
     merge,
@@ -291,6 +293,7 @@ def test_tests_ask_for_the_one_unit_that_they_name_and_call() -> None:
         ("javascript", "function add(first, second)", "{ const sum = first + second; return sum; }", "v0 + v1"),
         ("go", "func add(first int, second int) int", "{ sum := first + second; return sum }", "v0 + v1"),
         ("python", "def run():", "    execute(everything)", ""),
+        ("proto3", "message Sum", "{ int32 first = 1; int32 second = 2; reserved first, second; }", ""),
     ],
 )
 def test_clones_keep_all_but_variables(language: str, signature: str, body: str, expected: str) -> None:
@@ -509,6 +512,7 @@ def test_corpus_is_cut_from_a_git_snapshot(tmp_path: Path) -> None:
     arguments = ["--manifest", tmp_path / "manifest.json", "--snapshots", tmp_path / "snapshots"]
     arguments += ["--out", tmp_path / "pairs", "--processes", "1"]
     assert corpus.main([str(argument) for argument in arguments]) == 0
+    assert corpus.main([str(argument) for argument in (*arguments, "--held-out")]) == 0  # this one is not held out
     found = corpus.read(tmp_path / "pairs" / "someone+thing.jsonl.gz")
     expected = [
         unit.passage.name for unit in extract(code, "python", "vocabulary.py") if unit.kind not in {Kind.MODULE}
@@ -518,3 +522,91 @@ def test_corpus_is_cut_from_a_git_snapshot(tmp_path: Path) -> None:
         {record.body for record in found}
     )
     assert "Return the token ids of one identifier or word" in {record.question for record in found}
+
+
+def test_a_snapshot_that_is_missing_is_told_and_the_others_are_cut(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "snapshots" / "pallets+jinja" / "repo"
+    folder.mkdir(parents=True)
+    (folder / "vocabulary.py").write_bytes((SERVER / "model" / "vocabulary.py").read_bytes())
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        subprocess.run([*git, *command], check=True, capture_output=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    listed = [
+        {"repository": name, "commit": commit, "licence": "MIT", "language": "python"}
+        for name, commit in (("pallets/jinja", head), ("tokio-rs/bytes", head), ("someone/thing", head))
+    ]
+    (tmp_path / "manifest.json").write_text(json.dumps(listed))
+    arguments = ["--manifest", tmp_path / "manifest.json", "--snapshots", tmp_path / "snapshots", "--held-out"]
+    arguments += ["--out", tmp_path / "pairs", "--processes", "1"]
+    with caplog.at_level("INFO"):
+        assert corpus.main([str(argument) for argument in arguments]) == 1
+    assert "tokio-rs/bytes is not in" in caplog.text and "someone/thing" not in caplog.text
+    assert [path.name for path in (tmp_path / "pairs").iterdir()] == ["pallets+jinja.jsonl.gz"]
+    assert len(benchmarks.held_out(tmp_path / "pairs").records) > 3
+
+
+def test_the_gate_refuses_what_was_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare.fallen({"a": 0.5, "b": float("nan")}, {"a": 0.5, "b": float("nan")}) == ["b"]
+    (tmp_path / "cosqa-dev-500.json").write_text('[{"query": "add numbers", "code_index": 0}]')
+    (tmp_path / "cosqa-codes.json").write_text('["def add(a, b):\\n    return a + b\\n"]')
+    (tmp_path / "repos.json").write_text('[{"name": "thing", "language": "python"}]')
+    base = str(SERVER / "model" / "base")
+    arguments = [base, base, "--cosqa", tmp_path, "--repos", tmp_path / "repos.json"]
+    with pytest.raises(SystemExit) as end:
+        compare.main([str(one) for one in (*arguments, "--annotations", tmp_path, "--checkouts", tmp_path / "nowhere")])
+    assert end.value.code == 2 and "no repository of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (["--teacher", "nowhere"], "holds no vectors of a teacher"),
+        (["--teacher-weight", "1"], "needs --teacher"),
+        (["--epochs", "0"], "at least 1"),
+        (["--continue", str(SERVER / "model" / "base"), "--dimensions", "128"], "give --dimensions 256"),
+        (["--continue", "nowhere"], "give a folder that training wrote"),
+    ],
+)
+def test_training_refuses_what_it_would_ignore(
+    pairs: data.Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: list[str], complaint: str
+) -> None:
+    (tmp_path / "pairs").mkdir()
+    corpus.write(tmp_path / "pairs" / "someone+thing.jsonl.gz", pairs.records)
+    with pytest.raises(SystemExit):
+        train.main(["--pairs", str(tmp_path / "pairs"), "--out", str(tmp_path / "model"), "--threads", "1", *given])
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_sample_among_all_keeps_every_answer(pairs: data.Corpus) -> None:
+    many = data.Corpus(pairs.records * 8, pairs.repositories * 8)
+    whole, sample = benchmarks.among_all(many, 20), benchmarks.among_all(many, 20, 50)
+    assert len(whole.passages) == len(many.records) > 400 and len(sample.passages) == 50
+    assert sample.questions == whole.questions and len(sample.questions) == 20
+    assert [sample.passages[own] for own in sample.own] == [whole.passages[own] for own in whole.own]
+
+
+class OneAxis(distill.Teacher):
+    """A teacher that needs no weights: texts by their length."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        self.read += texts
+        return np.eye(384, dtype=np.float32)[[len(text) % 384 for text in texts]]
+
+
+def test_what_a_teacher_has_read_is_kept(tmp_path: Path) -> None:
+    teacher = OneAxis()
+    first = distill.SentenceEncoder(teacher, tmp_path / "kept")
+    send, ask = Passage("sendMail", body="smtp()"), "how to send"
+    first.read([send, ask, send])
+    assert sorted(teacher.read) == ["how to send", "send mail\nsmtp()"]
+    again = distill.SentenceEncoder(teacher, tmp_path / "kept")
+    for one in (first, again):
+        assert one.encode([send, send]).argmax(axis=1).tolist() == [16, 16] and one.encode_query(ask).argmax() == 11
+    assert len(teacher.read) == 2
+    assert again.encode([Passage("a")]).argmax() == 1 and teacher.read[2:] == ["a"]
