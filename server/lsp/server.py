@@ -68,6 +68,8 @@ class SextantProtocol(LanguageServerProtocol):
         super().__init__(server, converter)
         self._request_futures = InFlight()
         self._initialized = False
+        self._leaves = False
+        """Whether the client has said `exit`."""
         self._begun: dict[int | str, tuple[str, float, int]] = {}
         """Method, time and burden of the requests in work."""
         self.burden = stdio.Burden()
@@ -142,6 +144,8 @@ class SextantProtocol(LanguageServerProtocol):
             self._begun[msg_id] = (method, time.monotonic(), REQUEST + size)
             self.burden.add(REQUEST + size)
             self.handle_message(request)
+            # Repair 19: pygls notes a shutdown at its end, and an `exit` right behind it would come before that.
+            self._shutdown = self._shutdown or method == types.SHUTDOWN
 
     def _objection(self, msg_id: int | str, method: str) -> JsonRpcException | None:
         if msg_id in self._begun:
@@ -158,7 +162,8 @@ class SextantProtocol(LanguageServerProtocol):
 
     def _receive_notification(self, method: str, message: dict[str, Any]) -> None:
         if method == types.EXIT:
-            self._server.stop()
+            self._leaves = True
+            self._leave()
             return
         if not self._initialized or self._shutdown:
             return
@@ -171,6 +176,13 @@ class SextantProtocol(LanguageServerProtocol):
             logger.warning("a malformed %s was ignored", method)
         else:
             self.handle_message(notification)
+
+    def _leave(self) -> None:
+        """End the session once the shutdown is answered, if the client asked for one."""
+        if all(method != types.SHUTDOWN for method, *_ in self._begun.values()):
+            self._server.stop()
+        else:
+            self._server.stop_by_force()
 
     def _receive_response(self, msg_id: int | str | None, message: dict[str, Any]) -> None:
         # Repair 16: pygls drops the answers to its own requests after shutdown (openlawlibrary/pygls#605), and takes
@@ -223,6 +235,8 @@ class SextantProtocol(LanguageServerProtocol):
         else:
             _log_bug(error, "a request")
             self._refuse(msg_id, _internal(error))
+        if self._leaves:
+            self._leave()
 
     def _check_handler_result(self, future: Any) -> None:
         # Repair 14: pygls shows a failed notification to the user, who can do nothing about it.
@@ -312,11 +326,11 @@ class SextantServer(LanguageServer):
 
     def stop(self) -> None:
         """End the session."""
-        self._end_by_force()
+        self.stop_by_force()
         self._stopped.set()
 
-    def _end_by_force(self) -> None:
-        """End the process soon, whatever its threads and its event loop do then; called in any thread."""
+    def stop_by_force(self) -> None:
+        """End the process soon, whatever its threads and its event loop do then; for any thread."""
         if self.ends_process and self._force is None:
             self._force = threading.Timer(GRACE, lambda: os._exit(self.exit_code))
             self._force.daemon = True
@@ -342,7 +356,7 @@ class SextantServer(LanguageServer):
         incoming, outgoing = streams
 
         def ended() -> None:
-            self._end_by_force()  # from here: the loop may be busy
+            self.stop_by_force()  # from here: the loop may be busy
             with contextlib.suppress(RuntimeError):  # the loop has closed
                 loop.call_soon_threadsafe(self.stop)
 

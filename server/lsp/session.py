@@ -162,6 +162,8 @@ class Session:
         """Return the engine once it is there; raises RequestFailed if it cannot be."""
         if self._ready is None:
             raise RuntimeError("no session is open")
+        if self._engine is not None:
+            return self._engine
         try:
             return await asyncio.shield(self._ready)
         except asyncio.CancelledError:
