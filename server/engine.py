@@ -255,10 +255,10 @@ class Engine:
 
     def _tend(self) -> None:
         """Look after what changes without being posted: other processes, and what failed."""
-        patience, now = self._patience(), time.monotonic()
-        if patience is None or now - self._tended_at < patience:
-            return
-        self._tended_at = now
+        since = time.monotonic() - self._tended_at
+        if since < _FOLLOW or (patience := self._patience()) is None or since < patience:
+            return  # the least patience first: to ask many folders takes long
+        self._tended_at += since
         self._parser.close(unless_used_for=KEPT)
         for folder in list(self._folders.values()):
             if folder.is_follower or folder.is_degraded:

@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -44,6 +45,8 @@ _log = logging.getLogger(__name__)
 
 LEAST_LIKENESS = 0.4
 """A best hit below it is presented as a guess by find-similar: so alike are strangers (RESULTS.md)."""
+_SETTLED = 2_000_000_000
+"""Nanoseconds after a change in which a file may change again within the same tick of its file system's clock."""
 _NAMED = re.compile(r"\b(?:def|function|func|fn|fun|sub|class|struct|interface|trait|enum|type)\s+(\w+)")
 
 
@@ -187,6 +190,18 @@ class Snapshot:
                 return file.read()
         except OSError:
             return None
+
+    def stamp(self, folder: str, path: str) -> tuple[int, ...] | None:
+        """Return what changes when the text of a file does; None where that cannot be told, as of an open buffer."""
+        if (folder, path) in self.buffers:
+            return None
+        try:
+            found = os.stat(f"{folder}/{path}")  # noqa: PTH116  (for each hit)
+        except OSError:
+            return None
+        if time.time_ns() - found.st_ctime_ns < _SETTLED:
+            return None  # it may change once more without showing another time
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
     def locate(self, path: str) -> tuple[str, str] | None:
         """Return (folder, relative path) of an absolute path; None outside all folders. The innermost folder counts."""

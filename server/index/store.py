@@ -312,8 +312,11 @@ def peek(folder: Path) -> dict[str, Any]:
 def connect(path: Path) -> sqlite3.Connection:
     """Open a database in WAL mode."""
     _refuse_specials(path)
+    is_new = not path.exists()
     db = sqlite3.connect(path, timeout=10.0, check_same_thread=False)
     try:
+        if is_new:  # with nothing in it to lose; many folders are opened at once
+            db.execute("PRAGMA synchronous = OFF")
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has an effect on a new database only
         db.execute("PRAGMA journal_mode = WAL")
         # NORMAL: a power cut may lose the last changes, which the next scan finds again; it never damages the file.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -30,6 +31,12 @@ from pygls.protocol import JsonRPCRequestMessage, LanguageServerProtocol, defaul
 from server import __version__
 from server.lsp import actions, duplicates, handlers, log, parent, protocol, stdio
 from server.lsp.session import Session
+
+LAST_WORDS = 0.3
+"""Seconds that a client gets to read what was said before the end."""
+
+REQUEST = 8_000
+"""Bytes that a request in work takes beside those of its message."""
 
 GRACE = 0.7
 """Seconds that threads and the loop get to end with the session; then the process goes without them."""
@@ -61,8 +68,11 @@ class SextantProtocol(LanguageServerProtocol):
         super().__init__(server, converter)
         self._request_futures = InFlight()
         self._initialized = False
-        self._begun: dict[int | str, tuple[str, float]] = {}
-        """Method and time of the requests in work."""
+        self._leaves = False
+        """Whether the client has said `exit`."""
+        self._begun: dict[int | str, tuple[str, float, int]] = {}
+        """Method, time and burden of the requests in work."""
+        self.burden = stdio.Burden()
 
     def _register_builtin_features(self) -> None:
         # Documents and commands are ours (documents.py and actions.py say why): without its own handlers pygls neither
@@ -108,13 +118,13 @@ class SextantProtocol(LanguageServerProtocol):
             elif msg_id is None:
                 self._refuse(None, JsonRpcInvalidRequest("An id must be a number or a string."))
             else:
-                self._receive_request(msg_id, method, message)
+                self._receive_request(msg_id, method, message, len(body))
         except Exception as error:  # one message must not take the others with it
             _log_bug(error, method if isinstance(method, str) else "response")
             if msg_id is not None and isinstance(method, str):
                 self._refuse(msg_id, _internal(error))
 
-    def _receive_request(self, msg_id: int | str, method: str, message: dict[str, Any]) -> None:
+    def _receive_request(self, msg_id: int | str, method: str, message: dict[str, Any], size: int) -> None:
         if (objection := self._objection(msg_id, method)) is not None:
             self._refuse(msg_id, objection)
             return
@@ -131,11 +141,14 @@ class SextantProtocol(LanguageServerProtocol):
         else:
             if method == types.INITIALIZE:
                 self._initialized = True
-            self._begun[msg_id] = (method, time.monotonic())
+            self._begun[msg_id] = (method, time.monotonic(), REQUEST + size)
+            self.burden.add(REQUEST + size)
             self.handle_message(request)
+            # Repair 19: pygls notes a shutdown at its end, and an `exit` right behind it would come before that.
+            self._shutdown = self._shutdown or method == types.SHUTDOWN
 
     def _objection(self, msg_id: int | str, method: str) -> JsonRpcException | None:
-        if msg_id in self._request_futures:
+        if msg_id in self._begun:
             return JsonRpcInvalidRequest("A request with this id is still being answered.")
         if self._shutdown:
             return JsonRpcInvalidRequest("The server has been shut down.")
@@ -149,7 +162,8 @@ class SextantProtocol(LanguageServerProtocol):
 
     def _receive_notification(self, method: str, message: dict[str, Any]) -> None:
         if method == types.EXIT:
-            self._server.stop()
+            self._leaves = True
+            self._leave()
             return
         if not self._initialized or self._shutdown:
             return
@@ -162,6 +176,13 @@ class SextantProtocol(LanguageServerProtocol):
             logger.warning("a malformed %s was ignored", method)
         else:
             self.handle_message(notification)
+
+    def _leave(self) -> None:
+        """End the session once the shutdown is answered, if the client asked for one."""
+        if all(method != types.SHUTDOWN for method, *_ in self._begun.values()):
+            self._server.stop()
+        else:
+            self._server.stop_by_force()
 
     def _receive_response(self, msg_id: int | str | None, message: dict[str, Any]) -> None:
         # Repair 16: pygls drops the answers to its own requests after shutdown (openlawlibrary/pygls#605), and takes
@@ -214,6 +235,8 @@ class SextantProtocol(LanguageServerProtocol):
         else:
             _log_bug(error, "a request")
             self._refuse(msg_id, _internal(error))
+        if self._leaves:
+            self._leave()
 
     def _check_handler_result(self, future: Any) -> None:
         # Repair 14: pygls shows a failed notification to the user, who can do nothing about it.
@@ -222,7 +245,8 @@ class SextantProtocol(LanguageServerProtocol):
 
     def _trace(self, msg_id: int | str, future: Any) -> None:
         """Say how long a request took, in the log and to a client that traces; never what it was about."""
-        method, begun = self._begun.pop(msg_id, ("", 0.0))
+        method, begun, burden = self._begun.pop(msg_id, ("", 0.0, 0))
+        self.burden.add(-burden)  # it is over
         outcome = "cancelled" if future.cancelled() else "failed" if future.exception() else "answered"
         message = f"{method} {outcome} in {1000 * (time.monotonic() - begun):.1f} ms"
         logger.info("%s", message)
@@ -302,11 +326,11 @@ class SextantServer(LanguageServer):
 
     def stop(self) -> None:
         """End the session."""
-        self._end_by_force()
+        self.stop_by_force()
         self._stopped.set()
 
-    def _end_by_force(self) -> None:
-        """End the process soon, whatever its threads and its event loop do then; called in any thread."""
+    def stop_by_force(self) -> None:
+        """End the process soon, whatever its threads and its event loop do then; for any thread."""
         if self.ends_process and self._force is None:
             self._force = threading.Timer(GRACE, lambda: os._exit(self.exit_code))
             self._force.daemon = True
@@ -332,16 +356,20 @@ class SextantServer(LanguageServer):
         incoming, outgoing = streams
 
         def ended() -> None:
-            self._end_by_force()  # from here: the loop may be busy
-            loop.call_soon_threadsafe(self.stop)
+            self.stop_by_force()  # from here: the loop may be busy
+            with contextlib.suppress(RuntimeError):  # the loop has closed
+                loop.call_soon_threadsafe(self.stop)
 
-        self.protocol.set_writer(stdio.Writer(outgoing, self.stop))
-        stdio.pump(
-            incoming,
-            lambda chunk: loop.call_soon_threadsafe(self.feed, chunk),
-            ended,
-        )
+        def take(chunk: bytes) -> None:
+            self.feed(chunk)
+            burden.add(-stdio.GROWTH * len(chunk))  # what stays of it is counted by itself
+
+        burden = self.protocol.burden
+        writer = stdio.Writer(outgoing, ended, burden)
+        self.protocol.set_writer(writer)
+        stdio.pump(incoming, lambda chunk: loop.call_soon_threadsafe(take, chunk), ended, burden)
         await self._until_stopped()
+        writer.close(LAST_WORDS)
 
     async def run_tcp(self, port: int) -> None:
         """Serve the first client that connects on this machine, until exit or the end of the connection."""
@@ -356,6 +384,7 @@ class SextantServer(LanguageServer):
             try:
                 while chunk := await reader.read(1 << 16):
                     self.feed(chunk)
+                    await writer.drain()
             except OSError:
                 logger.info("the connection was lost")
             self.stop()

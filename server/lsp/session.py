@@ -61,6 +61,7 @@ class Session:
         """The name of the built-in encoder's vectors."""
         self._took = 0.0
         """Seconds of the last search."""
+        self._places = convert.Places()
         self.presenter = Presenter(request, notify)
         self._hints = False
         """Whether hints at duplicates were on when the client last heard of it."""
@@ -162,6 +163,8 @@ class Session:
         """Return the engine once it is there; raises RequestFailed if it cannot be."""
         if self._ready is None:
             raise RuntimeError("no session is open")
+        if self._engine is not None:
+            return self._engine
         try:
             return await asyncio.shield(self._ready)
         except asyncio.CancelledError:
@@ -188,9 +191,15 @@ class Session:
         view = self.view()
         loop = asyncio.get_running_loop()
 
+        def wire(found: SearchResult, snapshot: Snapshot) -> protocol.SearchResult:
+            def known(folder: str, path: str) -> convert.Known:
+                return self._places.of(folder, path, snapshot.stamp(folder, path))
+
+            return convert.search_result(found, snapshot.text, view, known)
+
         def send(found: SearchResult, snapshot: Snapshot) -> None:
             # Whether anything matches well is known at the end only.
-            first = convert.search_result(replace(found, low_confidence=False), snapshot.text, view)
+            first = wire(replace(found, low_confidence=False), snapshot)
             loop.call_soon_threadsafe(self.notify, types.PROGRESS, types.ProgressParams(partial or "", first))
 
         def work(token: CancelToken) -> T:
@@ -211,7 +220,7 @@ class Session:
             found = ask(snapshot, token)
             if any(root.real not in known for root in view.roots):
                 found = replace(found, is_incomplete=True, low_confidence=bool(found.hits) and found.low_confidence)
-            answer = finish(convert.search_result(found, snapshot.text, view))
+            answer = finish(wire(found, snapshot))
             self._took = time.monotonic() - begun
             return answer
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from server.config import Settings
 from server.engine import Engine
-from server.index import clones, rank
+from server.index import clones, flags
 from server.lsp import duplicates
 from server.model import encoder
 from server.snapshot import Snapshot
@@ -51,7 +51,7 @@ def functions(snapshot: Snapshot, count: int, seed: random.Random) -> Iterator[F
         low, high = (int(number) for number in layer.segment.spans[row][6:8])
         text = data[low:high].decode("utf-8", "replace")
         hit = snapshot.unit_at(str(Path(layer.folder, path)), int(layer.segment.spans[row][0]))
-        if hit is None or hit.span.start != low or rank.is_test_path(path):
+        if hit is None or hit.span.start != low or flags.path_class(path)[0]:
             continue
         if clones.shape(text, hit.language).size < clones.LEAST_TOKENS:
             continue

@@ -1,14 +1,17 @@
 """Round trip: how long a client waits for `sextant/search` over stdio.
 
-usage: python -m tests.bench.roundtrip [--workspace DIR] [--units N] [--queries N]
+usage: python -m tests.bench.roundtrip [FOLDER] [--units N] [--queries N]
 
-One question after another; 16 in flight; and 16 in flight while files are indexed. The workspace is copied until it has
-as many units as asked for, each copy under names of its own. Prints milliseconds by a plain JSON-RPC client.
+One question after another; 16 in flight; and 16 in flight while files are indexed. A copy of FOLDER is asked; without
+one Python's standard library, copied until it has as many units as asked for, each copy under names of its own. Prints
+milliseconds by a plain JSON-RPC client, and the processor time of the server's process for each answer: on a busy
+machine only that means much.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import statistics
@@ -17,6 +20,7 @@ import sysconfig
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +61,12 @@ def one_by_one(client: Timed, count: int) -> list[float]:
     return times
 
 
+def processor(client: Timed) -> float:
+    """Return the seconds of processor time that the server's process took so far (Linux)."""
+    fields = Path(f"/proc/{client.process.pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def many_at_once(client: Timed, count: int) -> list[float]:
     """Keep 16 questions in flight."""
     begun: dict[int, float] = {}
@@ -91,38 +101,49 @@ def enlarge(source: Path, target: Path, units: int) -> None:
         copy += 1
 
 
-def show(name: str, times: list[float]) -> None:
-    late = sorted(times)[int(len(times) * 0.95)]
-    print(f"  {name:46} p50 {statistics.median(times):7.1f} ms   p95 {late:7.1f} ms   of {len(times)}")
+def show(name: str, client: Timed, ask: Callable[[Timed, int], list[float]], count: int) -> None:
+    before = processor(client)
+    times = ask(client, count)
+    each = 1000 * (processor(client) - before) / count
+    late = sorted(times)[int(count * 0.95)]
+    print(
+        f"  {name:46} p50 {statistics.median(times):7.1f} ms   p95 {late:7.1f} ms   "
+        f"processor {each:6.2f} ms   of {count}",
+        flush=True,
+    )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workspace", type=Path, default=Path(sysconfig.get_paths()["stdlib"]))
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--units", type=int, default=20_000)
     parser.add_argument("--queries", type=int, default=300)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        enlarge(options.workspace, home / "w", options.units)
+        if options.folder:
+            shutil.copytree(options.folder, home / "w" / "copy0", symlinks=True, ignore=shutil.ignore_patterns(".git"))
+        else:
+            enlarge(Path(sysconfig.get_paths()["stdlib"]), home / "w", options.units)
         client = Timed(server_command(), environment_of(home), home / "log")
         client.on_message = client.note
         client.initialize(home / "w")
         client.wait_ready(900)
         settle(client)
         status = client.result("sextant/indexStatus")
-        print(f"{status['folders'][0]['units']:,} units, {status['backend']}")
+        units, load = status["folders"][0]["units"], os.getloadavg()[0]
+        print(f"{units:,} units, {status['backend']}, load {load:.1f}", flush=True)
         one_by_one(client, len(QUESTIONS))
-        show("one after another", one_by_one(client, options.queries))
-        show("16 in flight", many_at_once(client, options.queries))
-        shutil.copytree(home / "w" / "copy0", home / "w" / "more")
+        show("one after another", client, one_by_one, options.queries)
+        show("16 in flight", client, many_at_once, options.queries)
+        shutil.copytree(home / "w" / "copy0", home / "w" / "more", symlinks=True)
         created = {"uri": (home / "w" / "more").as_uri(), "type": 1}
         client.notify("workspace/didChangeWatchedFiles", {"changes": [created]})
         while client.result("sextant/indexStatus")["folders"][0]["state"] != "indexing":
             client.wait_quietly()
-        times = many_at_once(client, options.queries)
-        is_indexing = client.result("sextant/indexStatus")["folders"][0]["state"] == "indexing"
-        show("16 in flight while indexing" + ("" if is_indexing else " (which ended meanwhile)"), times)
+        show("16 in flight while indexing, which is counted", client, many_at_once, options.queries)
+        if client.result("sextant/indexStatus")["folders"][0]["state"] != "indexing":
+            print("  (it ended meanwhile: ask less)")
         client.shutdown()
     return 0
 

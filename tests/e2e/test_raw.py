@@ -222,6 +222,20 @@ def test_after_shutdown_only_exit_counts(client: RawClient, workspace: Path) -> 
     assert client.process.wait(TIMEOUT) == 0
 
 
+def test_exit_right_behind_shutdown_is_proper(client: RawClient, workspace: Path) -> None:
+    """Repair 19: both in one piece with a request between them, while a progress has to be ended."""
+    for number in range(400):
+        (workspace / f"m{number}.py").write_text(f"def f{number}(a):\n    return a + {number}\n" * 40)
+    client.initialize(workspace, capabilities={"window": {"workDoneProgress": True}})
+    client.wait(lambda each: each.get("method") == "$/progress")
+    last = [("shutdown", 7_001), ("sextant/indexStatus", 7_002)]
+    pieces = [frame({"jsonrpc": "2.0", "id": number, "method": method}) for method, number in last]
+    client.send_bytes(b"".join([*pieces, frame({"jsonrpc": "2.0", "method": "exit"})]))
+    assert client.process.wait(TIMEOUT) == 0
+    assert client.answer(7_001)["result"] is None
+    assert client.answer(7_002)["error"]["code"] == INVALID_REQUEST
+
+
 def test_exit_without_shutdown_is_a_failure(start: Start) -> None:
     client = start()
     client.initialize()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,13 @@ from hypothesis import strategies as st
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
+from server import snapshot
 from server.lsp import convert
 from server.lsp.documents import Document, split_lines
 from server.lsp.protocol import FindSimilarParams, InvalidParams, RequestFailed, SearchParams
-from server.types import FolderStatus, Kind, Span, Status
+from server.model import encoder
+from server.snapshot import Snapshot
+from server.types import FolderStatus, Hit, Kind, Span, Status
 
 ENCODINGS = ["utf-8", "utf-16", "utf-32"]
 LINE_ENDS = ["\n", "\r\n", "\r"]
@@ -318,6 +322,51 @@ def test_what_a_place_asks(tmp_path: Path) -> None:
         ask(place("untitled:a", 4, 4), None, None)
     with pytest.raises(JsonRpcException):
         ask(FindSimilarParams(text=" "), None, None)
+
+
+def test_places_are_remembered_while_the_file_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("# é\ndef f():\n    return 1\n")
+    name, whole = Span(9, 10, 1, 4, 1, 5), Span(5, 26, 1, 0, 2, 12)
+    found = Hit(str(tmp_path), "a.py", "python", Kind.FUNCTION, "f", "", "", "", name, whole, 0.5, 0.5)
+    places, read = convert.Places(), []
+
+    def text(folder: str, path: str) -> bytes:
+        read.append(path)
+        return (Path(folder) / path).read_bytes()
+
+    def shown(stamp: object, shows: dict[str, tuple[str, bool]] | None = None) -> types.Range:
+        view = convert.View("utf-16", (), shows or {})
+        return convert.hit(found, text, view, lambda folder, path: places.of(folder, path, stamp)).location.range
+
+    first = shown("one")
+    assert first.start == types.Position(1, 4)
+    read.clear()
+    assert shown("one") == first
+    assert not read
+    file.write_text("# é\n\n\ndef f():\n    return 1\n")  # before it is indexed again
+    assert shown("one", {str(file): (file.as_uri(), False)}) == shown(None) == shown("two") != first
+    read.clear()
+    assert shown("two") != first
+    assert not read
+    shown(None)
+    assert read
+
+
+def test_the_stamp_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, folder = tmp_path / "a.py", str(tmp_path)
+    file.write_text("x = 1\n")
+    index = Snapshot(1, (), encoder.load(), is_incomplete=False)
+    assert index.stamp(folder, "a.py") is None  # it may change again within the tick of the clock
+    monkeypatch.setattr(snapshot, "_SETTLED", 0)
+    before = index.stamp(folder, "a.py")
+    assert before is not None
+    assert index.stamp(folder, "a.py") == before
+    assert replace(index, buffers={(folder, "a.py"): b"y"}).stamp(folder, "a.py") is None
+    file.write_text("x = 12\n")
+    assert index.stamp(folder, "a.py") not in (None, before)
+    file.unlink()
+    assert index.stamp(folder, "a.py") is None
 
 
 def test_the_status_lists_every_folder_by_the_clients_name(tmp_path: Path) -> None:
