@@ -10,7 +10,7 @@ import type { Server } from "./server";
 export async function findSimilar(server: Server, results: Results, whole: boolean): Promise<void> {
     const editor = vscode.window.activeTextEditor;
     if (!editor) {
-        throw new Error("Put the cursor into some code first.");
+        throw new Error("Open a file and put the cursor into some code first.");
     }
     server.check();
     const { document, selection } = editor;

@@ -55,10 +55,11 @@ export class Preview {
         }
     }
 
-    /** Open a hit for good: its name is selected. Throws when its file cannot be opened. */
-    async open(hit: Hit, options: vscode.TextDocumentShowOptions): Promise<void> {
-        this.forget();
-        await vscode.window.showTextDocument(uriOf(hit), { ...options, selection: rangeOf(hit.location.range) });
+    /** Open a hit for good, if `aside` beside where the user was: its name is selected. Throws when that cannot be. */
+    async open(hit: Hit, aside: boolean): Promise<void> {
+        await (aside ? this.back() : Promise.resolve(this.forget()));
+        const viewColumn = aside ? vscode.ViewColumn.Beside : vscode.ViewColumn.Active;
+        await vscode.window.showTextDocument(uriOf(hit), { viewColumn, selection: rangeOf(hit.location.range) });
     }
 
     /** Go back to where the user was. */
