@@ -140,7 +140,7 @@ test("pinned results are grouped by file, explained, copied and stepped through"
     const names = [];
     for (let step = 0; step < 2; step++) {
         const before = JSON.stringify([await editor.activeTab(), await editor.cursor()]);
-        await editor.command("Sextant: Next Result");
+        await page.keyboard.press("F4"); // first in the view, then in the editor
         await until("the next result is open", async () => JSON.stringify([await editor.activeTab(), await editor.cursor()]) !== before);
         names.push(JSON.stringify([await editor.activeTab(), (await editor.cursor()).line]));
     }
@@ -191,6 +191,11 @@ test("similar code is found from a function and from a selection, and compared",
     await page.locator(".monaco-diff-editor .editor.modified .view-lines", { hasText: "mkstemp" }).waitFor();
     await page.locator(".monaco-diff-editor .editor.original .view-lines", { hasText: "mkdtemp" }).waitFor();
     await editor.shot("similar");
+
+    await ask("wrap a paragraph", "textwrap.py");
+    await until("a hit is previewed", async () => (await editor.activeTab()) === "textwrap.py");
+    await page.keyboard.press("Escape");
+    await page.locator(".tab.active", { hasText: "↔" }).waitFor();
 });
 
 test("an edit is found before it is saved", async () => {
