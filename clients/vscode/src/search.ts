@@ -86,11 +86,8 @@ export class Search {
     private async search(query: string): Promise<void> {
         this.stop();
         const { token } = (this.asking = new vscode.CancellationTokenSource());
-        const take = (result: protocol.SearchResult): void => {
-            if (!token.isCancellationRequested) {
-                this.present(query, result);
-            }
-        };
+        const take = (result: protocol.SearchResult): unknown =>
+            token.isCancellationRequested || this.present(query, result);
         const failed = (error: unknown): void => {
             if (!token.isCancellationRequested) {
                 this.isIncomplete = true;

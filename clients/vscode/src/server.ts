@@ -24,7 +24,7 @@ const HELP: { [phase in Phase]?: Record<string, string> } = {
     missing: {
         "Set Up Server…": "sextant.setUpServer",
         "Open Setting": "workbench.action.openSettings sextant.server.path",
-        "Show Log": "sextant.showLog",
+        "Look Again": "sextant.restartServer",
     },
     failed: { "Restart Server": "sextant.restartServer", "Show Log": "sextant.showLog" },
 };
