@@ -29,8 +29,7 @@ class Client extends lsp.LanguageClient {
 export function connect(command: string, log: vscode.LogOutputChannel): lsp.LanguageClient {
     const jobs = new Map<lsp.ProgressToken, (params: WorkDone) => void>();
     // Nothing is looked up in the workspace just because the server was started there.
-    const server = { command, args: ["serve"], options: { cwd: __dirname } };
-    const client: Client = new Client("sextant", "Sextant", server, {
+    const client: Client = new Client("sextant", "Sextant", { command, args: ["serve"], options: { cwd: __dirname } }, {
         documentSelector: [{ scheme: "file" }, { scheme: "untitled" }],
         outputChannel: log,
         revealOutputChannelOn: lsp.RevealOutputChannelOn.Never,

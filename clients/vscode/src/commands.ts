@@ -10,7 +10,7 @@ import type { Server } from "./server";
 export async function findSimilar(server: Server, results: Results, whole: boolean): Promise<void> {
     const editor = vscode.window.activeTextEditor;
     if (!editor) {
-        throw new Error("Put the cursor into some code first.");
+        throw new Error("Open a file and put the cursor into some code first.");
     }
     server.check();
     const { document, selection } = editor;
@@ -35,14 +35,13 @@ export async function findSimilar(server: Server, results: Results, whole: boole
 export async function order(server: Server, kind: protocol.JobFinished["kind"]): Promise<void> {
     server.check();
     const address = vscode.workspace.getConfiguration("sextant").get("clusterAddress", "").trim();
-    const cluster = { label: "$(server-environment) Cluster", description: address, detail: "In your Ray cluster", on: address };
     const places = [
         { label: "$(vm) Here", detail: "In the server's own process, in the background", on: "inline" },
         { label: "$(server-process) Local Ray", detail: "In Ray workers on this machine: for heavy encoders", on: "local" },
-        ...(address ? [cluster] : []),
+        { label: "$(server-environment) Cluster", detail: `In the Ray cluster at ${address}`, on: address },
     ];
     const title = kind === "tune" ? "Sextant: Tune Model to This Repository" : "Sextant: Reindex";
-    const place = await vscode.window.showQuickPick(places, { title, placeHolder: "Where should it run?" });
+    const place = await vscode.window.showQuickPick(places.filter(({ on }) => on), { title, placeHolder: "Where should it run?" });
     const folders = vscode.workspace.workspaceFolders ?? [];
     const folder = place && folders.length > 1 ? await vscode.window.showWorkspaceFolderPick() : folders[0];
     if (place && folder) {

@@ -19,6 +19,7 @@ export function activate(context: vscode.ExtensionContext): void {
     const commands: Record<string, (argument?: never) => unknown> = {
         searchCode: (asked?: { query?: string }) => search.show(asked?.query),
         pinResults: () => search.pin(),
+        openToSide: () => search.accept(true),
         findSimilarToSelection: () => findSimilar(started, results, false),
         findSimilarToFunction: () => findSimilar(started, results, true),
         reindexWorkspace: () => order(started, "reindex"),

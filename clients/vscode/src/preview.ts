@@ -28,12 +28,15 @@ export class Preview {
     private shown: vscode.TextEditor | undefined;
     private turn = 0;
 
-    /** Note where the user is. */
+    /** Note where the user is. A comparison or a page cannot be shown again: it is kept, so that no hit replaces it. */
     remember(): void {
         const editor = vscode.window.activeTextEditor;
-        const preview = vscode.window.tabGroups.activeTabGroup.activeTab?.isPreview;
+        const { input, isPreview: preview = false } = vscode.window.tabGroups.activeTabGroup.activeTab ?? {};
+        const isText = input instanceof vscode.TabInputText && input.uri.toString() === editor?.document.uri.toString();
+        void (preview && !isText && vscode.commands.executeCommand("workbench.action.keepEditor"));
         const options = { viewColumn: editor?.viewColumn, selection: editor?.selection, preview };
-        this.place = editor && { document: editor.document, options, top: editor.visibleRanges[0] };
+        const place = editor && { document: editor.document, options, top: editor.visibleRanges[0] };
+        this.place = isText ? place : undefined;
     }
 
     /** Show a hit and leave the focus where it is. Throws when its file cannot be opened. */
@@ -55,10 +58,13 @@ export class Preview {
         }
     }
 
-    /** Open a hit for good: its name is selected. Throws when its file cannot be opened. */
-    async open(hit: Hit, options: vscode.TextDocumentShowOptions): Promise<void> {
-        this.forget();
-        await vscode.window.showTextDocument(uriOf(hit), { ...options, selection: rangeOf(hit.location.range) });
+    /** Open a hit for good, if `aside` beside where the user was: its name is selected. Throws when that cannot be. */
+    async open(hit: Hit, aside: boolean): Promise<void> {
+        await (aside ? this.back() : Promise.resolve(this.forget()));
+        const { activeTab } = vscode.window.tabGroups.activeTabGroup;
+        const viewColumn = aside && activeTab ? vscode.ViewColumn.Beside : vscode.ViewColumn.Active;
+        const options = { viewColumn, preview: false, selection: rangeOf(hit.location.range) };
+        await vscode.window.showTextDocument(uriOf(hit), options);
     }
 
     /** Go back to where the user was. */

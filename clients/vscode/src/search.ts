@@ -11,7 +11,7 @@ const DEBOUNCE = 80; // ms after the last key; a search takes less than that
 const PREVIEW_DELAY = 120; // ms that an item stays active before its file is opened
 const HISTORY = "sextant.history";
 const HISTORY_LENGTH = 30;
-const ASIDE = { iconPath: new vscode.ThemeIcon("split-horizontal"), tooltip: "Open to the Side" };
+const ASIDE = { iconPath: new vscode.ThemeIcon("split-horizontal"), tooltip: "Open to the Side (Ctrl+Enter)" };
 const PIN = { iconPath: new vscode.ThemeIcon("pin"), tooltip: "Keep These Results in the Side Bar (Alt+Enter)" };
 
 interface Item extends vscode.QuickPickItem {
@@ -44,9 +44,9 @@ export class Search {
         pick.buttons = [PIN];
         pick.onDidChangeValue((value) => this.typed(value));
         pick.onDidChangeActive(([item]) => this.look(item?.hit));
-        pick.onDidAccept(() => void this.accept(pick.activeItems[0]));
+        pick.onDidAccept(() => void this.accept());
         pick.onDidTriggerButton(() => vscode.commands.executeCommand("sextant.pinResults"));
-        pick.onDidTriggerItemButton(({ item }) => void this.accept(item, { viewColumn: vscode.ViewColumn.Beside }));
+        pick.onDidTriggerItemButton(({ item }) => void this.accept(true, item));
         pick.onDidHide(() => this.close());
         // What was asked while files or the server were missing is asked again once they are there.
         server.onDidChange(() => {
@@ -86,11 +86,8 @@ export class Search {
     private async search(query: string): Promise<void> {
         this.stop();
         const { token } = (this.asking = new vscode.CancellationTokenSource());
-        const take = (result: protocol.SearchResult): void => {
-            if (!token.isCancellationRequested) {
-                this.present(query, result);
-            }
-        };
+        const take = (result: protocol.SearchResult): unknown =>
+            token.isCancellationRequested || this.present(query, result);
         const failed = (error: unknown): void => {
             if (!token.isCancellationRequested) {
                 this.isIncomplete = true;
@@ -148,7 +145,8 @@ export class Search {
         }
     }
 
-    private async accept(item: Item | undefined, options: vscode.TextDocumentShowOptions = {}): Promise<void> {
+    /** Take an item; a hit is opened here or to the side of where the user was. */
+    async accept(aside = false, item = this.pick.activeItems[0]): Promise<void> {
         if (this.listed !== this.pick.value) {
             return; // typed faster than answered: the item belongs to other words
         }
@@ -158,7 +156,7 @@ export class Search {
         } else if (item?.hit) {
             this.remember();
             this.stop();
-            const opening = this.preview.open(item.hit, options); // first, so that hiding leads nowhere
+            const opening = this.preview.open(item.hit, aside); // first, so that hiding leads nowhere
             this.pick.hide();
             const text = `${placeOf(item.hit)} cannot be opened. It may have been moved or deleted: search again.`;
             await opening.catch(() => vscode.window.showErrorMessage(text));

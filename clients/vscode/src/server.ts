@@ -24,12 +24,10 @@ const HELP: { [phase in Phase]?: Record<string, string> } = {
     missing: {
         "Set Up Server…": "sextant.setUpServer",
         "Open Setting": "workbench.action.openSettings sextant.server.path",
-        "Show Log": "sextant.showLog",
+        "Look Again": "sextant.restartServer",
     },
     failed: { "Restart Server": "sextant.restartServer", "Show Log": "sextant.showLog" },
 };
-
-type Offered = { sextant?: { methods: string[] } } | undefined;
 
 export class Server {
     phase: Phase = "starting";
@@ -57,8 +55,7 @@ export class Server {
     /** Stop the server if it runs, look for it again and start it. */
     restart(): Promise<void> {
         const failed = (error: unknown): void => this.become("failed", messageOf(error));
-        this.queue = this.queue.then(() => this.stop()).then(() => this.start()).catch(failed);
-        return this.queue;
+        return (this.queue = this.queue.then(() => this.stop()).then(() => this.start()).catch(failed));
     }
 
     /** Throw an Error with a sentence for the user if asking is of no use. A server that is starting can be asked. */
@@ -169,7 +166,7 @@ export class Server {
 
     /** Return what the server can be asked beyond the standard. */
     private methods(): string[] {
-        const offered = this.client?.initializeResult?.capabilities.experimental as Offered;
-        return offered?.sextant?.methods ?? [];
+        const offered: unknown = this.client?.initializeResult?.capabilities.experimental;
+        return (offered as { sextant?: { methods: string[] } } | undefined)?.sextant?.methods ?? [];
     }
 }

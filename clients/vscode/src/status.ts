@@ -26,8 +26,7 @@ export class Status {
     /** Show what is indexed, what is not and why, with what can be done. */
     async details(): Promise<void> {
         const status = await this.server.request(protocol.INDEX_STATUS);
-        const memory = `${Math.round(status.residentBytes / 1e6)} MB of memory`;
-        const description = `model ${status.encoder.slice(0, 12)} · neighbours ${status.backend} · ${memory}`;
+        const description = `model ${status.encoder.slice(0, 12)} · neighbours ${status.backend} · ${Math.round(status.residentBytes / 1e6)} MB of memory`;
         const rows = [...status.folders.map(row), { label: "$(info) Engine", description, command: "" }, ...ACTIONS];
         const chosen = await vscode.window.showQuickPick(rows, { title: "Sextant: Index Status" });
         await (chosen?.command && vscode.commands.executeCommand(chosen.command));

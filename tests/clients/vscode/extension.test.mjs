@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { after, afterEach, before, test } from "node:test";
 
 import { Editor, LIMIT, until } from "./editor.mjs";
@@ -65,6 +66,25 @@ test("a question in the palette finds, previews and opens code", async () => {
     });
 });
 
+test("a hit opens to the side of where the user was", async () => {
+    const line = lineOf("tempfile.py", /^def mkdtemp/);
+    const button = () => editor.rows().filter({ hasText: "mkdtemp" }).first().locator('[aria-label^="Open to the Side"]').click();
+    for (const open of [() => page.keyboard.press("Control+Enter"), button]) {
+        await editor.file("textwrap.py", 5);
+        await ask("create a temporary directory", "mkdtemp");
+        await moveTo("mkdtemp");
+        await until("the hit is previewed", async () => (await editor.activeTab()) === "tempfile.py");
+        await open();
+        await until("it is open beside", async () => {
+            const tabs = page.locator(".editor-group-container .tab.active");
+            const names = await tabs.evaluateAll((all) => all.map((each) => each.dataset.resourceName));
+            return names.join() === "textwrap.py,tempfile.py" && (await editor.activeTab()) === "tempfile.py" && (await editor.cursor()).line === line;
+        });
+        await editor.command("View: Close All Editors");
+    }
+    await editor.file("textwrap.py");
+});
+
 test("an empty question offers what was asked before, and filters", async () => {
     await ask("", "create a temporary directory and remove it afterwards");
     await ask("", "lang:");
@@ -120,7 +140,7 @@ test("pinned results are grouped by file, explained, copied and stepped through"
     const names = [];
     for (let step = 0; step < 2; step++) {
         const before = JSON.stringify([await editor.activeTab(), await editor.cursor()]);
-        await editor.command("Sextant: Next Result");
+        await page.keyboard.press("F4"); // first in the view, then in the editor
         await until("the next result is open", async () => JSON.stringify([await editor.activeTab(), await editor.cursor()]) !== before);
         names.push(JSON.stringify([await editor.activeTab(), (await editor.cursor()).line]));
     }
@@ -134,6 +154,18 @@ test("pinned results are grouped by file, explained, copied and stepped through"
         return found.includes("copymode") && found;
     });
     assert.match(text, /^## copy a file with its permissions\n\n- \[`[\w.]+`\]\([\w/]+\.py#L\d+\) 0\.\d\d/);
+});
+
+test("what is kept in the results view is asked again", async () => {
+    const name = "copy_file_with_its_permissions";
+    const tree = page.locator(`${RESULTS} .monaco-list-row`);
+    writeFileSync(join(WORKSPACE, "copying.py"), `def ${name}(source, target):\n    """Copy a file with its permissions."""\n`);
+    await ask("copy a file with its permissions", name);
+    await page.keyboard.press("Escape");
+    assert.equal(await tree.filter({ hasText: name }).count(), 0);
+    await editor.command("Sextant: Search Again");
+    await tree.filter({ hasText: name }).first().waitFor();
+    rmSync(join(WORKSPACE, "copying.py"));
 });
 
 test("similar code is found from a function and from a selection, and compared", async () => {
@@ -159,6 +191,11 @@ test("similar code is found from a function and from a selection, and compared",
     await page.locator(".monaco-diff-editor .editor.modified .view-lines", { hasText: "mkstemp" }).waitFor();
     await page.locator(".monaco-diff-editor .editor.original .view-lines", { hasText: "mkdtemp" }).waitFor();
     await editor.shot("similar");
+
+    await ask("wrap a paragraph", "textwrap.py");
+    await until("a hit is previewed", async () => (await editor.activeTab()) === "textwrap.py");
+    await page.keyboard.press("Escape");
+    await page.locator(".tab.active", { hasText: "↔" }).waitFor();
 });
 
 test("an edit is found before it is saved", async () => {
@@ -186,6 +223,51 @@ test("a server that dies is started again, and can be restarted", async () => {
     await ready();
 });
 
+test("a server that hangs is ended by a restart", async () => {
+    const [pid] = serverPids();
+    process.kill(pid, "SIGSTOP");
+    await editor.command("Sextant: Restart Server");
+    await until("another one runs alone", () => serverPids().length === 1 && serverPids()[0] !== pid);
+    await ask("wrap a paragraph", "textwrap.py");
+    await page.keyboard.press("Escape");
+});
+
+test("each step of the walkthrough leads where it says", async () => {
+    const step = (name) => page.locator(`.getting-started-step[data-step-id$="#${name}"]`);
+    const press = async (name) => {
+        await editor.take("Get Started with Sextant", async () => {
+            await editor.take("Welcome: Open Walkthrough", () => editor.palette("Welcome: Open Walkthrough"));
+            await editor.input().fill("Sextant");
+        });
+        await step(name).click();
+        await step(name).locator(".monaco-button").click();
+    };
+    await editor.file("textwrap.py", 5);
+    await press("search");
+    await page.locator('.quick-input-widget:visible input[placeholder^="What does the code do"]').waitFor();
+    await editor.shot("walkthrough");
+    await page.keyboard.press("Escape");
+    await step("search").locator(".complete").waitFor();
+    assert.equal(await step("server").count(), 0, "the server runs: nothing is to be set up");
+
+    await press("status");
+    await editor.rows().filter({ hasText: "small: ready" }).waitFor();
+    await page.keyboard.press("Escape");
+
+    await press("similar");
+    await editor.notification("Open a file and put the cursor into some code first.").waitFor();
+
+    trace({ "sextant.server.path": join(HOME, "nothing/sextant") });
+    await editor.notification("which is not a program").waitFor();
+    await press("server");
+    await page.locator('.quick-input-widget:visible', { hasText: "Sextant: Set Up Server" }).waitFor();
+    await page.keyboard.press("Escape");
+    await editor.command("Notifications: Clear All Notifications");
+    trace();
+    await editor.file("textwrap.py");
+    await ready();
+});
+
 test("the index status is told in full, and what the server lacks is not offered", async () => {
     const row = await editor.offered("small: ready", () => editor.command("Sextant: Show Index Status"));
     assert.match(await row.innerText(), /[\d,]+ functions and types in \d+ files/);
@@ -200,18 +282,31 @@ test("the index status is told in full, and what the server lacks is not offered
     await page.keyboard.press("Escape");
 });
 
-test("a job shows its progress and says how it ended", async (context) => {
-    if (!JSON.parse(process.env.SEXTANT_TEST_METHODS).includes("sextant/reindex")) {
-        return context.skip("this server has no sextant/reindex");
-    }
+test("reindexing here says how it ended", async () => {
     await editor.offered("Local Ray", () => editor.command("Sextant: Reindex…"));
     assert.equal(await editor.rows().count(), 2, "no cluster is offered that is not in the settings");
+    forgetVectors();
     await editor.accept("Here");
-    await page.locator(".notifications-toasts .notification-list-item", { hasText: "Source: Sextant" }).first().waitFor();
-    await editor.shot("job");
-    const log = () => count(/Received notification 'sextant\/jobFinished'/g);
-    await until("the job has ended", () => log() > 0);
-    await page.locator(".notification-list-item", { hasText: /Sextant: .*\./ }).first().waitFor();
+    await editor.notification(/Sextant: [\d,]+ functions: up to date/).waitFor();
+    assert.ok(forgetVectors() > 1000, "what was missing is computed");
+});
+
+test("reindexing encodes in a Ray of its own and on the cluster of the settings, and shows its progress", async (context) => {
+    if (!process.env.SEXTANT_TEST_CLUSTER) {
+        return context.skip("Ray is not installed");
+    }
+    const [address, token] = process.env.SEXTANT_TEST_CLUSTER.split(" ");
+    trace({ "sextant.clusterAddress": address, "sextant.clusterTokenFile": token });
+    for (const [place, where] of [["Local Ray", "a local cluster"], ["Cluster", address]]) {
+        await editor.offered(place, () => editor.command("Sextant: Reindex…"));
+        await editor.input().fill(place);
+        forgetVectors();
+        await editor.accept(place);
+        await editor.notification(/Reindexing: [\d,]+ encoded, \d+\/\d+ files/).waitFor();
+        await editor.notification(new RegExp(`functions: 1,\\d{3} encoded on ${where}, the rest known`)).waitFor();
+        await editor.shot(`job on ${place}`);
+    }
+    trace();
 });
 
 test("the status follows the indexing of a large workspace", async () => {
@@ -367,6 +462,16 @@ function lineOf(file, pattern) {
 function count(pattern) {
     const logs = readdirSync(join(HOME, "data/logs"), { recursive: true }).filter((path) => path.endsWith("Sextant.log"));
     return logs.reduce((sum, path) => sum + (readFileSync(join(HOME, "data/logs", path), "utf8").match(pattern) ?? []).length, 0);
+}
+
+/** Delete what the encoder has computed, and return how much that was. */
+function forgetVectors() {
+    const folder = join(HOME, "index/vectors");
+    const [file] = readdirSync(folder).filter((name) => name.endsWith(".db"));
+    const store = new DatabaseSync(join(folder, file), { timeout: LIMIT });
+    const { changes } = store.prepare("DELETE FROM vectors").run();
+    store.close();
+    return changes;
 }
 
 /** The servers that this editor has started. */

@@ -1,5 +1,6 @@
 """The VS Code extension: its checks, its package, and what a user does with it in the real editor."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -7,12 +8,14 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from server.lsp import protocol
 from tests.e2e.raw import RawClient, server_command
+from tests.e2e.ray_cluster import RayCluster
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]
@@ -72,8 +75,23 @@ def test_an_untrusted_workspace_chooses_no_command_and_no_cluster() -> None:
     assert all(scopes[name] == "machine" for name in restricted - {"sextant.server.path"})
 
 
+@pytest.fixture
+def cluster() -> Iterator[RayCluster | None]:
+    """A head that computes, in processes of its own."""
+    if importlib.util.find_spec("ray") is None:
+        assert not os.environ.get("SEXTANT_TEST_ALL"), "Ray is not installed"
+        yield None
+        return
+    found = RayCluster()
+    try:
+        found.start_head(processors=1)
+        yield found
+    finally:
+        found.close()
+
+
 @pytest.mark.slow
-def test_in_the_editor(vsix: Path, tmp_path: Path) -> None:
+def test_in_the_editor(vsix: Path, tmp_path: Path, cluster: RayCluster | None) -> None:
     # The tests themselves are in extension.test.mjs.
     setup = subprocess.run(["sh", str(HERE / "setup.sh")], stdout=subprocess.PIPE, text=True, check=False)
     if setup.returncode == CANNOT:
@@ -92,6 +110,7 @@ def test_in_the_editor(vsix: Path, tmp_path: Path) -> None:
         "SEXTANT_TEST_LIBRARY": sysconfig.get_paths()["stdlib"],
         "SEXTANT_TEST_REPOSITORY": str(REPOSITORY),
         "SEXTANT_TEST_METHODS": json.dumps(offered(tmp_path)),
+        "SEXTANT_TEST_CLUSTER": f"{cluster.address} {cluster.token}" if cluster else "",
     }
     run(str(node), "--test", "--test-timeout=300000", "extension.test.mjs", cwd=HERE, env={**os.environ, **own})
 
