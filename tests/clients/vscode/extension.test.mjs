@@ -264,6 +264,7 @@ test("each step of the walkthrough leads where it says", async () => {
     await page.keyboard.press("Escape");
     await editor.command("Notifications: Clear All Notifications");
     trace();
+    await until("the server runs", async () => (await step("server").count()) === 0);
     await editor.file("textwrap.py");
     await ready();
 });
