@@ -27,8 +27,7 @@ type Run = (command: string, ...args: string[]) => Promise<{ ok: boolean; output
 /** Ask what to install and install it into `environment`; false if the user does not want to. Throws what went wrong. */
 export async function install(environment: string, log: vscode.LogOutputChannel): Promise<boolean> {
     const value = vscode.workspace.getConfiguration("sextant").get("server.package", "");
-    const title = "Sextant: Set Up Server";
-    const source = await vscode.window.showInputBox({ title, prompt: PROMPT, value, ignoreFocusOut: true });
+    const source = await vscode.window.showInputBox({ title: "Sextant: Set Up Server", prompt: PROMPT, value, ignoreFocusOut: true });
     if (!source?.trim()) {
         return false;
     }

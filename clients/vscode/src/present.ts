@@ -4,13 +4,13 @@ import * as vscode from "vscode";
 import type { Hit, SearchResult, Term } from "./protocol";
 
 const BLOCKS = 5;
-const [DEFAULT_LIMIT, MOST] = [30, 200];
 const NOTABLE = 0.15; // of the heaviest word's weight
 
 /** Add to a question what holds for all of them. */
 export function withDefaults<P extends object>(params: P): P & { limit: number; explain: boolean } {
-    const limit = vscode.workspace.getConfiguration("sextant").get("search.limit", DEFAULT_LIMIT);
-    return { ...params, limit: Math.min(Math.max(Math.trunc(limit), 1), MOST) || DEFAULT_LIMIT, explain: true };
+    const limit = vscode.workspace.getConfiguration("sextant").get("search.limit", 30);
+    // The editor marks what is out of bounds or no number, and hands it on.
+    return { ...params, limit: Math.min(Math.max(Math.trunc(limit), 1), 200) || 30, explain: true };
 }
 
 export function uriOf(hit: Hit): vscode.Uri {

@@ -25,13 +25,15 @@ interface Place {
 
 export class Preview {
     private place: Place | undefined;
+    private tab: vscode.Tab | undefined;
     private shown: vscode.TextEditor | undefined;
     private turn = 0;
 
     /** Note where the user is. A comparison or a page cannot be shown again: it is kept, so that no hit replaces it. */
     remember(): void {
         const editor = vscode.window.activeTextEditor;
-        const { input, isPreview: preview = false } = vscode.window.tabGroups.activeTabGroup.activeTab ?? {};
+        this.tab = vscode.window.tabGroups.activeTabGroup.activeTab;
+        const { input, isPreview: preview = false } = this.tab ?? {};
         const isText = input instanceof vscode.TabInputText && input.uri.toString() === editor?.document.uri.toString();
         void (preview && !isText && vscode.commands.executeCommand("workbench.action.keepEditor"));
         const options = { viewColumn: editor?.viewColumn, selection: editor?.selection, preview };
@@ -69,18 +71,19 @@ export class Preview {
 
     /** Go back to where the user was. */
     async back(): Promise<void> {
-        const { shown, place } = this;
+        const { shown, place, tab } = this;
         this.forget();
         if (shown && place) {
             const editor = await vscode.window.showTextDocument(place.document, place.options);
             editor.revealRange(place.top ?? editor.selection, vscode.TextEditorRevealType.AtTop);
+        } else if (shown && tab) {
+            await vscode.commands.executeCommand("workbench.action.openEditorAtIndex", tab.group.tabs.indexOf(tab));
         }
         if (shown && shown.document !== place?.document) {
             const uri = shown.document.uri.toString();
-            const tabs = vscode.window.tabGroups.all.flatMap((group) => group.tabs);
-            const shows = ({ input }: vscode.Tab): boolean =>
-                input instanceof vscode.TabInputText && input.uri.toString() === uri;
-            await vscode.window.tabGroups.close(tabs.filter((tab) => tab.isPreview && shows(tab)));
+            const shows = ({ input, isPreview }: vscode.Tab): boolean =>
+                isPreview && input instanceof vscode.TabInputText && input.uri.toString() === uri;
+            await vscode.window.tabGroups.close(vscode.window.tabGroups.all.flatMap(({ tabs }) => tabs.filter(shows)));
         }
     }
 
