@@ -15,6 +15,8 @@ from tests.clients.neovim.test_search import QUICKFIX
 
 QUERY = "decode a json document"
 SIZE = (130, 40)
+PREVIEWED = r"def decode\(self, s, _w"
+"""The first hit's definition; its row in the list has a sentence instead."""
 
 
 def shows(editor: Editor, *texts: str) -> str:
@@ -62,7 +64,7 @@ def test_built_in(terminal) -> None:  # type: ignore[no-untyped-def]
     editor.type(" ", "s", "s")
     shows(editor, "what does the code do")
     editor.type(*QUERY)
-    screen = settled(editor, r"\d+ found", r"ƒ \w*decode", r"json/decoder\.py:\d+", r"0\.\d\d", "def ")
+    screen = settled(editor, r"\d+ found", r"ƒ \w*decode", r"json/decoder\.py:\d+", r"0\.\d\d", PREVIEWED)
     assert screen.count("╭") == 3
     colored = editor.screen(colored=True)
     assert "48;2" in colored, "matching words have a background"
@@ -90,7 +92,7 @@ def test_other_pickers(terminal, name: str, plugins: tuple[str, ...], list_key: 
     editor.type(" ", "s", "s")
     shows(editor, "Sextant")
     editor.type(*QUERY)
-    settled(editor, r"ƒ \w*decode", r"decoder\.py:\d+", r"0\.\d\d", "def ")
+    settled(editor, r"ƒ \w*decode", r"decoder\.py:\d+", r"0\.\d\d", PREVIEWED)
     if name == "telescope":
         shows(editor, "Preview|decoder.py")
     editor.type(list_key)
@@ -100,7 +102,7 @@ def test_other_pickers(terminal, name: str, plugins: tuple[str, ...], list_key: 
     editor.type(" ", "s", "s")
     shows(editor, "Sextant")
     editor.type(*QUERY)
-    settled(editor, r"ƒ \w*decode", "def ")
+    settled(editor, r"ƒ \w*decode", PREVIEWED)
     editor.type("Enter")
     until(lambda: "decode" in editor.lua("return vim.fn.expand('<cword>')"), "the name")
     assert editor.lua("return vim.fn.expand('%:p')").startswith(str(editor.folder))

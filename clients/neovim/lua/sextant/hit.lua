@@ -98,6 +98,7 @@ end
 function M.preview(buf, win, hit)
   local path, range = vim.uri_to_fname(hit.location.uri), hit.targetRange
   local lines = M.lines(path)
+  vim.api.nvim_win_set_buf(win, buf) -- Telescope would do so after the cursor is set
   vim.bo[buf].modifiable = true
   vim.api.nvim_buf_set_lines(buf, 0, -1, false, lines)
   local filetype = vim.filetype.match({ filename = path, buf = buf }) or ''

@@ -41,7 +41,7 @@ return function(question, options)
   local actions = { ['enter'] = open(), ['ctrl-s'] = open('split'), ['ctrl-v'] = open('vsplit'),
     ['ctrl-t'] = open('tab split'), ['ctrl-q'] = list('quickfix'), ['alt-l'] = list('loclist') }
   local defaults = { prompt = question.title .. '> ', query = question.words, exec_empty_query = true }
-  defaults.actions, defaults.previewer = actions, Previewer
+  defaults.actions, defaults.previewer = actions, { _ctor = function() return Previewer end }
   defaults.fzf_opts = { ['--delimiter'] = '\t', ['--with-nth'] = '2..', ['--multi'] = true, ['--ansi'] = true }
   defaults.winopts = { preview = { layout = 'vertical' }, on_close = function() question:stop() end }
   fzf.fzf_live(find, vim.tbl_deep_extend('force', defaults, options or {}))
