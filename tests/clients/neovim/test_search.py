@@ -196,20 +196,28 @@ def test_another_picker_takes_the_place_of_the_first(editor: Editor) -> None:
     assert editor.lua("return vim.api.nvim_get_mode().mode") == "i"
 
 
+def test_a_window_closed_by_others_ends_the_picker(editor: Editor) -> None:
+    editor.nvim.command(f"Sextant search {QUERY}")
+    until(lambda: found(editor), "hits")
+    editor.nvim.command("fclose")
+    until(lambda: not editor.floats(), "no window left")
+    assert "stack traceback" not in editor.messages()
+
+
 def test_what_changed_since_it_was_found(edit: Open, tmp_path: Path) -> None:
-    """A file that is shorter now, or no text any more, or gone: a sentence, never an error of Lua."""
+    """A file that is no text any more, or gone: a sentence, never an error of Lua."""
     folder = tmp_path / "harbour"
     (folder / ".git").mkdir(parents=True)
-    crane = folder / "crane.py"
-    source = '"""Cranes."""\n\n\ndef lift_container(box):\n    """Lift a container."""\n    return box\n'
+    crane, winch = folder / "crane.py", folder / "winch.py"
+    crane.write_text('"""Cranes."""\n\n\ndef lift_container(box):\n    """Lift a container."""\n    return box\n')
+    winch.write_text('"""Winches."""\n\n\ndef pull_rope(rope):\n    """Pull a rope."""\n    return rope\n')
     (folder / "ship.py").write_text("def sail_away(ship):\n    return ship\n")
-    crane.write_text(source)
     editor = edit(folder, "ship.py")
     editor.wait_ready()
-    for change in (lambda: crane.write_bytes(bytes(range(1, 256)) + b"\0"), crane.unlink):
-        crane.write_text(source)
-        editor.nvim.command("messages clear | Sextant search lift a container")
-        until(lambda: found(editor) and "lift_container" in found(editor)[0], "hits")
+    changes = (("lift_container", lambda: crane.write_bytes(bytes(range(256)))), ("pull_rope", winch.unlink))
+    for name, change in changes:
+        editor.nvim.command(f"messages clear | Sextant search {name.replace('_', ' a ')}")
+        until(lambda: found(editor) and name in found(editor)[0], "hits")  # noqa: B023
         change()
         editor.keys("<C-n><C-p><CR>")
         until(lambda: "is gone or has changed" in editor.messages(), "the sentence")

@@ -112,6 +112,7 @@ return function(question)
     vim.bo[bufs[name]].bufhidden = 'wipe'
     wins[name] = api.nvim_open_win(bufs[name], name == 'prompt', vim.tbl_extend('error', place, { style = 'minimal' }))
     vim.wo[wins[name]].wrap = false
+    api.nvim_create_autocmd({ 'BufLeave', 'WinClosed' }, { buffer = bufs[name], callback = vim.schedule_wrap(close) })
   end
   vim.bo[bufs.prompt].filetype = 'sextant'
   vim.wo[wins.prompt].statuscolumn = '%#SextantPrompt# ❯ '
@@ -130,7 +131,6 @@ return function(question)
     vim.keymap.set({ 'i', 'n' }, key, act, { buffer = bufs.prompt, nowait = true })
   end
   api.nvim_create_autocmd({ 'TextChangedI', 'TextChanged' }, { buffer = bufs.prompt, callback = changed })
-  api.nvim_create_autocmd('BufLeave', { buffer = bufs.prompt, callback = vim.schedule_wrap(close) })
   api.nvim_create_autocmd('VimResized', { buffer = bufs.prompt, callback = arrange })
 
   vim.cmd('startinsert!')
