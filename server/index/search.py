@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,10 @@ _NARROW = 2
 """Where no more than one row in so many passes, trees would find too few."""
 _SPARSE = 4
 """Where no more than one row in so many passes, to copy those and scan the copy is faster than to scan all."""
+
+_SHARED = 8_000
+"""Rows from which on it pays to wake a second thread: 20,000 take .5 ms instead of .8."""
+_helper = ThreadPoolExecutor(1, "sextant-scan")
 
 Mask = npt.NDArray[np.bool_]
 Column = npt.NDArray[np.float64]
@@ -130,8 +135,7 @@ def _nearest(layers: Sequence[Layer], rows: Sequence[Rows], vector: Vectors) -> 
     for layer, each in zip(layers, rows, strict=True):
         vectors = layer.segment.vectors
         is_most = len(each) * _SPARSE > len(vectors)
-        # Half to a third of the time of `vectors @ vector`, which does not read memory as fast as it comes.
-        scores.append(np.vecdot(vectors, vector)[each] if is_most else np.vecdot(vectors[each], vector))
+        scores.append(_products(vectors, vector)[each] if is_most else _products(vectors[each], vector))
     least = max(_last(scores, CANDIDATES), 0.0)
     sure = [each[score > least + _TOLERANCE] for each, score in zip(rows, scores, strict=True)]
     close = [each[np.abs(score - least) <= _TOLERANCE] for each, score in zip(rows, scores, strict=True)]
@@ -140,6 +144,24 @@ def _nearest(layers: Sequence[Layer], rows: Sequence[Rows], vector: Vectors) -> 
     return [
         np.concatenate([each, other[cosines >= least]]) for each, other, cosines in zip(sure, close, exact, strict=True)
     ]
+
+
+def _products(vectors: Vectors, vector: Vectors) -> npt.NDArray[np.float32]:
+    """Return (n,) the product of each row with a vector, which does not depend on the rows beside it.
+
+    It takes half to a third of the time of `vectors @ vector`, which does not read memory as fast as it comes; of many
+    rows a second thread takes one half.
+    """
+    products = np.empty(len(vectors), np.float32)
+    middle = len(vectors) // 2 if len(vectors) >= _SHARED else 0
+    other = _helper.submit(np.vecdot, vectors[:middle], vector, products[:middle]) if middle else None
+    np.vecdot(vectors[middle:], vector, products[middle:])
+    if other is not None:
+        if other.cancel():  # it has not begun: others use the processors
+            np.vecdot(vectors[:middle], vector, products[:middle])
+        else:
+            other.result()
+    return products
 
 
 def _best(masks: Sequence[Mask], scores: Sequence[Column]) -> list[Rows]:
