@@ -52,13 +52,17 @@ def settle(client: RawClient, seconds: float = 5.0) -> dict[str, Any]:
 
 
 def lags(client: RawClient, seconds: float, until: str = "") -> list[float]:
-    """Ask for the status again and again; the milliseconds of each answer show how long the loop was held."""
+    """Ask again and again for what there is not: the milliseconds of the refusals show how long the loop was held.
+
+    The loop refuses alone. The status is no measure: the first waits until the engine is there.
+    """
     found = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         begun = time.perf_counter()
-        answer = status(client)
+        client.request("sextant/nothing")
         found.append((time.perf_counter() - begun) * 1_000)
+        answer = status(client)
         if until and answer["folders"] and answer["folders"][0]["state"] == until:
             break
         time.sleep(0.02)
