@@ -25,6 +25,7 @@ from server.model import choice
 from server.model.encoder import ModelError
 from server.model.encoder import load as load_encoder
 from server.snapshot import Snapshot
+from server.spaces import instead
 from server.types import CancelToken, Filter, FolderStatus, Query, QuestionError, Similar
 
 _PLACE = re.compile(r"(.+?):([0-9]+)(?::[0-9]+)?")
@@ -166,7 +167,7 @@ def _status(arguments: argparse.Namespace) -> int:
     try:
         choice.check(settings.encoder)
     except ModelError as found:
-        problem = f"{str(found).rstrip('.')}; the base encoder answers"
+        problem = instead(found)
         report.note(problem)
     else:
         if reindex.needs_second(settings) and peek(home)["encoder"] == load_encoder().fingerprint:
@@ -215,7 +216,7 @@ class _Index:
             try:
                 self._second.enter_context(bulk.second_encoder(self._engine, self._settings))
             except ModelError as problem:  # an editor goes on with the base encoder, too
-                report.note(f"{str(problem).rstrip('.')}; the base encoder answers")
+                report.note(instead(problem))
             if missing := self._engine.status().missing_vectors:
                 report.note(f"the base encoder answers: {missing:,} functions wait for the other; run: sextant reindex")
         except BaseException:

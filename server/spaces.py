@@ -97,7 +97,7 @@ class Spaces:
 
     def withdraw(self, reason: str | None = None) -> None:
         """Let the second encoder go; the reason is shown with the folders until there is one again."""
-        self._trouble = reason and f"{reason.rstrip('.')}; the base encoder answers"
+        self._trouble = reason and instead(reason)
         for folder in self._folders.values():
             folder.notice = self._trouble
         second, self._second, self.missing = self._second, None, 0
@@ -140,3 +140,8 @@ class Spaces:
         if self._second is second:
             _log.warning("the other encoder failed: %s", problem)
             self.withdraw(f"the encoder failed: {problem}")
+
+
+def instead(problem: object) -> str:
+    """Return why another encoder does not answer, and who does."""
+    return f"{str(problem).rstrip('.')}; the base encoder answers"

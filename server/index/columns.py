@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from server.index.count import Bag, bags
+from server.index.count import Bag
 from server.index.flags import flags_of
 from server.index.lexical import FIELDS, term_hash
 from server.types import FileStamp, Unit
@@ -101,9 +101,8 @@ class FileEntry:
         return len(self.columns) if self.columns is not None else 0
 
 
-def from_units(units: Sequence[Unit], path: str, keys: Sequence[bytes], known: Sequence[Bag] = ()) -> Columns:
-    """Return the columns of the units of a file, whose vectors have these keys, and whose terms may be known."""
-    found = known or bags([(unit.passage, path) for unit in units])
+def from_units(units: Sequence[Unit], keys: Sequence[bytes], found: Sequence[Bag]) -> Columns:
+    """Return the columns of the units of a file, whose vectors have these keys, and whose terms are these."""
     texts = [_strings(unit) for unit in units]
     count = len(units)
     return Columns(

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.index.lexical import FIELDS, MOST, PREFIXED, SHIFTS, Counts, file_words, word_terms
+from server.model import tokens
 from server.model.tokens import words
 from server.types import Passage
 
@@ -105,6 +106,7 @@ _guard = threading.Lock()
 def forget() -> None:
     """Let go of the words that are remembered, if they are many."""
     global _table  # noqa: PLW0603  (a cache)
+    tokens.forget()
     with _guard:
         if len(_table) > _FEW_WORDS:
             _table = _Table()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from server.model.tokens import split, words
+from server.model.tokens import WORD, split, words
 from server.types import Kind, Unit
 
 TEST, STUB, PRIVATE, DEPRECATED = 1, 2, 4, 8
@@ -18,7 +18,6 @@ _STUB_WORDS = frozenset(
 )
 """A body of these alone does nothing."""
 _GLANCE = 200
-_LETTERS = re.compile(r"[^\W\d]\w*|\d+")
 _DEPRECATED = re.compile(r"@?\bdeprecated\b", re.IGNORECASE)
 
 _ENDING = r"\.[a-z]+$"
@@ -53,7 +52,7 @@ def flags_of(unit: Unit) -> int:
 
 def _is_stub(body: str) -> bool:
     """Tell whether a body does nothing; of nearly all of them the first word tells."""
-    first = _LETTERS.search(body)
+    first = WORD.search(body)
     return first is None or (first[0] in _STUB_WORDS and _STUB_WORDS.issuperset(words(body)))
 
 

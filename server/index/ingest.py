@@ -30,12 +30,10 @@ class Ingested:
     """Float16 rows by key of those passages that were unknown, where they were encoded on the way."""
 
 
-def _ingested(
-    units: tuple[Unit, ...], language: str, path: str, stamp: FileStamp, counted: Sequence[Bag] = ()
-) -> Ingested:
+def _ingested(units: tuple[Unit, ...], language: str, path: str, stamp: FileStamp, counted: Sequence[Bag]) -> Ingested:
     passages = tuple(unit.passage for unit in units)
     keys = [passage_key(passage) for passage in passages]
-    return Ingested(FileEntry(path, stamp, language, from_units(units, path, keys, counted)), passages)
+    return Ingested(FileEntry(path, stamp, language, from_units(units, keys, counted)), passages)
 
 
 def ingest_buffer(

@@ -132,8 +132,9 @@ class VectorStore:
 
     def rows(self, keys: Sequence[bytes]) -> Vectors:
         """Return an (n, dimensions) array; the rows of unknown keys are zeros."""
-        found = {key: self._fresh.pop(key) for key in set(keys) if key in self._fresh}
-        found.update(self._select(sorted(set(keys) - found.keys())))  # neighbours share pages
+        asked = set(keys)
+        found = {key: self._fresh.pop(key) for key in asked & self._fresh.keys()}
+        found.update(self._select(sorted(asked - found.keys())))  # neighbours share pages
         nothing = bytes(2 * self._dimensions)
         packed = b"".join([found.get(key, nothing) for key in keys])
         rows: Vectors = np.frombuffer(packed, np.float16).reshape(-1, self._dimensions).astype(np.float32)

@@ -102,10 +102,10 @@ class SessionJobs:
             self._own = None
         old, self._service = self._service, None
         if old is not None:
-            engine.change_spaces(lambda spaces: spaces.withdraw())
             self._loop.call_later(_HANDOVER, self._loop.run_in_executor, None, old.close)
-        if named is None:
+        if old is not None or named is None:
             engine.change_spaces(lambda spaces: spaces.withdraw())
+        if named is None:
             return
         name, strips = named
         if name.startswith(FOLDER):

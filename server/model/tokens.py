@@ -8,7 +8,7 @@ from functools import lru_cache
 TOKENIZER_VERSION = 1
 """Part of every fingerprint: raise it with any change of what `subtokens` returns."""
 
-_WORD = re.compile(r"[^\W\d]\w*|\d+")
+WORD = re.compile(r"[^\W\d]\w*|\d+")
 _ASCII_PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _SPACED = "".join(char if char.isalnum() or char == "_" else " " for char in map(chr, range(128)))
 """Each ASCII character as it stands in a word, else a space."""
@@ -28,9 +28,9 @@ class _Recent(dict[str, list[str]]):
         self._letters = 0
 
     def __missing__(self, text: str) -> list[str]:
-        self._letters += len(text)
-        if self._letters > _MOST_LETTERS:
+        if self._letters + len(text) > _MOST_LETTERS:
             self.clear()
+        self._letters += len(text)
         found = self[text] = _words(text)
         return found
 
@@ -40,7 +40,11 @@ class _Recent(dict[str, list[str]]):
 
 
 _recent = _Recent()
-forget = _recent.clear
+
+
+def forget() -> None:
+    """Let go of the words of the last texts."""
+    _recent.clear()
 
 
 def words(text: str) -> list[str]:
@@ -51,7 +55,7 @@ def words(text: str) -> list[str]:
 def _words(text: str) -> list[str]:
     found = _ascii_words(text) if text.isascii() else None
     if found is None:
-        found = _WORD.findall(text)
+        found = WORD.findall(text)
     if len(text) > _LONGEST_WORD and max(map(len, found), default=0) > _LONGEST_WORD:
         return [word for word in found if len(word) <= _LONGEST_WORD]
     return found

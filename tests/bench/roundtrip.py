@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.bench.live import cpu_seconds
 from tests.bench.speed import QUESTIONS
 from tests.e2e.conftest import environment_of
 from tests.e2e.raw import RawClient, server_command
@@ -61,12 +62,6 @@ def one_by_one(client: Timed, count: int) -> list[float]:
     return times
 
 
-def processor(client: Timed) -> float:
-    """Return the seconds of processor time that the server's process took so far (Linux)."""
-    fields = Path(f"/proc/{client.process.pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def many_at_once(client: Timed, count: int) -> list[float]:
     """Keep 16 questions in flight."""
     begun: dict[int, float] = {}
@@ -102,9 +97,9 @@ def enlarge(source: Path, target: Path, units: int) -> None:
 
 
 def show(name: str, client: Timed, ask: Callable[[Timed, int], list[float]], count: int) -> None:
-    before = processor(client)
+    before = cpu_seconds(client.process.pid)
     times = ask(client, count)
-    each = 1000 * (processor(client) - before) / count
+    each = 1000 * (cpu_seconds(client.process.pid) - before) / count
     late = sorted(times)[int(count * 0.95)]
     print(
         f"  {name:46} p50 {statistics.median(times):7.1f} ms   p95 {late:7.1f} ms   "
