@@ -7,7 +7,9 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import starmap
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +36,8 @@ _LOUDEST = 50
 """Units that a rare word counts for at most while pieces are chosen."""
 _CHUNK = 4096
 """Texts counted at once."""
+_RECORDS = 1 << 14
+"""Records counted by one process at a time."""
 _NAME, _DOCUMENTATION = FIELDS.index("name"), FIELDS.index("documentation")
 
 
@@ -89,11 +93,12 @@ def load(folder: Path, excluded: Excluded = Excluded(), only_held_out: bool = Fa
     """Read the repositories of a folder; near duplicates, excluded units and repeated questions are dropped."""
     corpus = Corpus([], [])
     bodies, asked = set(excluded.bodies), Counter(dict.fromkeys(excluded.questions, _SAME_QUESTION))
-    for path in sorted(folder.glob("*.jsonl.gz")):
-        repository = path.name.removesuffix(".jsonl.gz").replace("+", "/", 1)
+    paths = {path.name.removesuffix(".jsonl.gz").replace("+", "/", 1): path for path in folder.glob("*.jsonl.gz")}
+    # What is held out comes first, so that no copy of it is trained on.
+    for repository in sorted(paths, key=lambda name: (not held_out(name), name)):
         if only_held_out and not held_out(repository):
             continue
-        for record in read(path):
+        for record in read(paths[repository]):
             is_silent = not record.question and not record.asked
             if is_silent and not only_held_out and int(record.digest, 16) % _SILENT:
                 continue
@@ -135,24 +140,37 @@ def learn_vocabulary(corpus: Corpus, size: int) -> Vocabulary:
     return Vocabulary(list(dict.fromkeys([*whole, *pieces.learn(rare, size - len(whole))])))
 
 
-def counted(corpus: Corpus, vocabulary: Vocabulary) -> Counted:
+def counted(corpus: Corpus, vocabulary: Vocabulary, processes: int = 1) -> Counted:
     """Count the tokens of a corpus."""
     numbers = {language: number for number, language in enumerate(sorted({r.language for r in corpus.records}))}
-    questions = bags(vocabulary, corpus.records, lambda record: [(QUERY, record.question)])
-    names = bags(vocabulary, corpus.records, lambda record: [(QUERY, spoken(record.name))])
-    others = [(number, text) for number, record in enumerate(corpus.records) for text in record.asked]
+    starts = range(0, max(1, len(corpus.records)), _RECORDS)
+    tasks = [(vocabulary, corpus.records[start : start + _RECORDS]) for start in starts]
+    if min(processes, len(tasks)) > 1:
+        with ProcessPoolExecutor(processes) as pool:
+            parts = list(pool.map(_count, *zip(*tasks, strict=True)))
+    else:
+        parts = list(starmap(_count, tasks))
+    questions, names, others, whole, nameless = (joined(*column) for column in zip(*parts, strict=True))
     return Counted(
         questions=questions,
         names=names,
-        others=bags(vocabulary, others, lambda other: [(QUERY, other[1])]),
-        passages=joined(
-            bags(vocabulary, corpus.records, lambda record: enumerate(passage(record).fields())),
-            bags(vocabulary, corpus.records, lambda record: enumerate(masked(record).fields())),
-        ),
+        others=others,
+        passages=joined(whole, nameless),
         languages=np.array([numbers[record.language] for record in corpus.records], dtype=np.int32),
         asked=np.flatnonzero(np.diff(questions.starts)),
         named=np.flatnonzero(np.diff(names.starts)),
-        about=np.array([number for number, _ in others], dtype=np.int64),
+        about=np.repeat(np.arange(len(corpus.records)), [len(record.asked) for record in corpus.records]),
+    )
+
+
+def _count(vocabulary: Vocabulary, part: Sequence[Record]) -> tuple[Bags, ...]:
+    """Return questions, names, other questions, passages, and passages without their name, of some records."""
+    return (
+        bags(vocabulary, part, lambda record: [(QUERY, record.question)]),
+        bags(vocabulary, part, lambda record: [(QUERY, spoken(record.name))]),
+        bags(vocabulary, [text for record in part for text in record.asked], lambda text: [(QUERY, text)]),
+        bags(vocabulary, part, lambda record: enumerate(passage(record).fields())),
+        bags(vocabulary, part, lambda record: enumerate(masked(record).fields())),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from server.model.encoder import ORDER, ORDERS, Bags, Weights, turns
+from server.model.letters import spelled
 
 Device = torch.device
 
@@ -39,14 +41,32 @@ class Batch:
 
 
 class BagNetwork(nn.Module):
-    """A weighted bag of tokens; weights are kept as logarithms so that they stay above 0."""
+    """A weighted bag of tokens; weights are kept as logarithms so that they stay above 0.
 
-    def __init__(self, weights: Weights, temperature: float) -> None:
+    With `entries`, the vocabulary's, a token's row is its own plus those of the letters it shares with others
+    (Bojanowski et al. 2017), so that what is learned of "parse" is learned of "parser" too: a rare token else learns
+    little more than the repositories it stands in. The sum is what is saved; serving knows nothing of letters.
+    """
+
+    def __init__(self, weights: Weights, temperature: float, entries: Sequence[str] = ()) -> None:
         super().__init__()
         self.rows = nn.Parameter(torch.from_numpy(weights.rows.copy()))
+        self._spelled = spelled(entries) if entries else None
+        if self._spelled:
+            self.letters = nn.Parameter(torch.zeros(self._spelled.size, weights.rows.shape[1]))
         self.importance = nn.Parameter(torch.from_numpy(np.log(weights.importance)))
         self.fields = nn.Parameter(torch.from_numpy(np.log(weights.fields)))
         self.scale = nn.Parameter(torch.tensor(float(np.log(1.0 / temperature))))
+
+    def table(self) -> Tensor:
+        """Return the (tokens, dimensions) rows as they serve."""
+        if not self._spelled:
+            return self.rows
+        own = self._spelled
+        numbers, starts, shares = map(torch.from_numpy, (own.numbers, own.starts, own.shares))
+        return self.rows + functional.embedding_bag(
+            numbers, self.letters, starts, mode="sum", per_sample_weights=shares
+        )
 
     def forward(self, batch: Batch) -> Tensor:
         """Return (n, dimensions) unit rows; zeros for a text without tokens."""
@@ -59,7 +79,7 @@ class BagNetwork(nn.Module):
         bags, sorting = bags.sort(stable=True)
         offsets = torch.searchsorted(bags, torch.arange(texts * ORDERS, device=tokens.device))
         sums = functional.embedding_bag(
-            tokens[sorting], self.rows, offsets, mode="sum", per_sample_weights=weights[sorting]
+            tokens[sorting], self.table(), offsets, mode="sum", per_sample_weights=weights[sorting]
         ).view(texts, ORDERS, -1)
         total = sums[:, 0]
         for kind, (places, signs) in enumerate(turns(self.rows.shape[1]), 1):
@@ -71,7 +91,7 @@ class BagNetwork(nn.Module):
         """Return a copy of the weights as numpy has them."""
         with torch.no_grad():
             return Weights(
-                self.rows.cpu().numpy().copy(),
+                self.table().cpu().numpy().copy(),
                 self.importance.exp().cpu().numpy(),
                 self.fields.exp().cpu().numpy(),
             )

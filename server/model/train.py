@@ -160,12 +160,12 @@ def run(
     checkpoint = out.with_name(f"{out.name}.checkpoint")
     checkpoint.mkdir(parents=True, exist_ok=True)
     vocabulary = vocabulary or (earlier.vocabulary if earlier else _vocabulary(settings, corpus, checkpoint))
-    counted = data.counted(corpus, vocabulary)
+    counted = data.counted(corpus, vocabulary, settings.threads)
     lessons = Lessons.of(teacher, corpus.records, settings.dimensions) if teacher else None
     weights = start(settings, vocabulary, counted, lessons)
     if earlier:
         weights = extended(earlier, vocabulary, weights, lessons)
-    network = BagNetwork(weights, settings.temperature)
+    network = BagNetwork(weights, settings.temperature, vocabulary.entries)
     optimizer = _optimizer(settings, network)
     losses = _resume(checkpoint, settings, network, optimizer)
     for epoch in range(len(losses), settings.epochs):
@@ -326,7 +326,7 @@ def _loss(settings: Settings, step: Step, counted: Counted, lessons: Lessons | N
 
 def _optimizer(settings: Settings, network: BagNetwork) -> torch.optim.Optimizer:
     bold = [network.importance, network.fields, network.scale]
-    groups = [{"params": [network.rows], "speed": 1.0}, {"params": bold, "speed": _BOLD}]
+    groups = [{"params": [network.rows, network.letters], "speed": 1.0}, {"params": bold, "speed": _BOLD}]
     return torch.optim.Adam(groups, lr=settings.rate, fused=True)
 
 

@@ -24,6 +24,7 @@ from server.model import (
     data,
     distill,
     encoder,
+    letters,
     measures,
     merge,
     negatives,
@@ -31,7 +32,7 @@ from server.model import (
     tokens,
     train,
 )
-from server.model.encoder import QUERY, BagEncoder, ModelError
+from server.model.encoder import QUERY, BagEncoder, ModelError, Weights
 from server.model.network import BagNetwork, Batch
 from server.model.snapshots import Change
 from server.model.vocabulary import Vocabulary
@@ -231,6 +232,38 @@ def test_training_and_serving_cut_texts_alike(base: BagEncoder, pairs: data.Corp
             assert np.abs(base.encode_query(record.question) - asked[number]).max() < 1e-3
     served = base.encode([data.passage(record) for record in pairs.records])
     assert np.abs(served - answers[: len(served)]).max() < 1e-3  # as far as float16 goes
+
+
+def test_counting_in_processes_counts_the_same(
+    base: BagEncoder, pairs: data.Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = data.counted(pairs, base.vocabulary)
+    monkeypatch.setattr(data, "_RECORDS", 100)
+    together = data.counted(pairs, base.vocabulary, processes=2)
+    for name in ("questions", "names", "others", "passages"):
+        for part in ("starts", "tokens", "fields", "counts"):
+            assert np.array_equal(getattr(getattr(alone, name), part), getattr(getattr(together, name), part)), name
+    for name in ("languages", "asked", "named", "about"):
+        assert np.array_equal(getattr(alone, name), getattr(together, name)), name
+
+
+def test_what_is_learned_of_a_word_is_learned_of_its_relatives() -> None:
+    words = ["parse", "parser", "##arse", "draw", "zip"]
+    found = letters.spelled(words)
+    grams = [set(part.tolist()) for part in np.split(found.numbers, found.starts[1:])]
+    assert len(grams[0] & grams[1]) > len(grams[0] & grams[2]) > 0 == len(grams[0] & grams[3])
+    assert not grams[3] and not grams[4], "what no other token has is its own"
+    rows = np.random.default_rng(0).standard_normal((len(words), 8)).astype(np.float32)
+    weights = Weights(rows, np.ones(len(words), np.float32), np.ones(6, np.float32))
+    network = BagNetwork(weights, 0.1, words)
+    assert np.array_equal(network.weights().rows, rows), "letters begin with nothing"
+    bags = encoder.count(Vocabulary(words), [[(QUERY, "parse")], [(QUERY, "draw")]])
+    vectors = network(Batch.of(bags, torch.device("cpu")))
+    (vectors[0] @ vectors[1]).backward()
+    torch.optim.SGD(network.parameters(), lr=1.0).step()
+    moved = np.abs(network.weights().rows - rows).max(axis=1)
+    assert moved[0] > max(moved[1], moved[2]) > 0 and moved[3] > 0
+    assert min(moved[1], moved[2]) > 0 == moved[4]
 
 
 def test_hard_negatives_are_other_records_of_the_language(pairs: data.Corpus) -> None:
