@@ -31,19 +31,24 @@ def codes(vectors: Vectors) -> Codes:
     rotation = _rotation(vectors.shape[1])
     found = np.empty((rotation.shape[1] // _WORD, len(vectors)), np.uint64)
     for start in range(0, len(vectors), _BATCH):
-        part = np.rint(vectors[start : start + _BATCH] * np.float32(_STEPS))
-        bits = np.packbits(part @ rotation > 0, axis=1)
+        bits = np.packbits(_whole(vectors[start : start + _BATCH]) @ rotation > 0, axis=1)
         found[:, start : start + _BATCH] = bits.view(np.uint64).T
     return found
 
 
 def distances(of: Codes, vector: Vectors) -> npt.NDArray[np.uint16]:
     """Return (n,) in how many bits each code differs from that of a vector."""
-    own = codes(vector[np.newaxis])[:, 0]
+    # Not by a product of matrices, for which BLAS keeps buffers of megabytes for each thread.
+    bits = np.packbits(np.vecdot(_rotation(len(vector)).T, _whole(vector)) > 0)
     total = np.zeros(of.shape[1], np.uint16)
-    for word, bits in zip(of, own, strict=True):
-        total += np.bitwise_count(word ^ bits)
+    for word, own in zip(of, bits.view(np.uint64), strict=True):
+        total += np.bitwise_count(word ^ own)
     return total
+
+
+def _whole(vectors: Vectors) -> Vectors:
+    whole: Vectors = np.rint(vectors * np.float32(_STEPS))
+    return whole
 
 
 @lru_cache(maxsize=4)
@@ -53,6 +58,6 @@ def _rotation(dimensions: int) -> Vectors:
     while len(matrix) < max(dimensions, _WORD):
         matrix = np.block([[matrix, matrix], [matrix, -matrix]])
     signs = np.random.default_rng(1).integers(0, 2, dimensions).astype(np.float32) * 2 - 1
-    rotation: Vectors = np.ascontiguousarray(matrix[:dimensions] * signs[:, np.newaxis])
+    rotation: Vectors = np.asfortranarray(matrix[:dimensions] * signs[:, np.newaxis])
     rotation.setflags(write=False)
     return rotation
