@@ -11,12 +11,33 @@ const OWN: Record<string, string> = {
     "sextant.findSimilar": "sextant.findSimilarToSelection",
 };
 
+/** What a message of the protocol begins with. */
+const HEADER = /^content-/i;
+/** The next server gets a client of its own: the library's restart goes wrong while the client starts or stops. */
+const CLOSED = { action: lsp.CloseAction.DoNotRestart, message: "The connection to the server is closed." };
+
 type WorkDone = lsp.WorkDoneProgressBegin | lsp.WorkDoneProgressReport | lsp.WorkDoneProgressEnd;
 
 class Client extends lsp.LanguageClient {
     /** What the library would tell the user is told by ours, with what to do about it. */
     override error(message: string, data?: unknown): void {
         super.error(message, data, false);
+    }
+
+    /** End a server that cannot be talked to: its connection closes, as if it had ended by itself. */
+    end(): lsp.ErrorHandlerResult {
+        this.serverProcess?.stdout?.destroy(); // which a program that it has started may hold open
+        this.serverProcess?.kill("SIGKILL");
+        return { action: lsp.ErrorAction.Continue };
+    }
+
+    protected override async createMessageTransports(encoding: string): Promise<lsp.MessageTransports> {
+        const transports = await super.createMessageTransports(encoding);
+        const { stdout } = this.serverProcess ?? {};
+        const failed = (text: string): unknown => stdout?.destroy(new Error(`no message begins with ${JSON.stringify(text)}`));
+        // Of what else a program says the library would wait for the end of the header, and keep all until then.
+        stdout?.once("data", (first: Buffer) => HEADER.test(String(first)) || failed(first.toString("utf8", 0, 100)));
+        return transports;
     }
 
     protected override fillInitializeParams(params: lsp.InitializeParams): void {
@@ -35,11 +56,8 @@ export function connect(command: string, log: vscode.LogOutputChannel): lsp.Lang
         revealOutputChannelOn: lsp.RevealOutputChannelOn.Never,
         traceOutputChannel: traceChannel(log),
         initializationFailedHandler: () => false,
-        errorHandler: {
-            error: (error, message, count) => handler.error(error, message, count),
-            // What never ran as Sextant's server is not tried again.
-            closed: () => (client.initializeResult ? handler.closed() : { action: lsp.CloseAction.DoNotRestart }),
-        },
+        // A write that fails may be the first that is seen of a server's death.
+        errorHandler: { error: () => client.end(), closed: () => CLOSED },
         middleware: {
             executeCommand: (name, args: unknown[], next): unknown =>
                 OWN[name] ? vscode.commands.executeCommand(OWN[name], ...args) : next(name, args),
@@ -57,7 +75,6 @@ export function connect(command: string, log: vscode.LogOutputChannel): lsp.Lang
             },
         },
     });
-    const handler = client.createDefaultErrorHandler();
     // No job outlives its server.
     client.onDidChangeState(() => jobs.forEach((job) => job({ kind: "end" })));
     client.onNotification(protocol.JOB_FINISHED, (job) => {

@@ -33,18 +33,15 @@ export async function findServer(privateEnvironment: string): Promise<Found> {
         PATH: (process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, WINDOWS ? "sextant.exe" : "sextant")),
         "the private environment": [inEnvironment(privateEnvironment, "sextant")],
     };
-    for (const [from, commands] of Object.entries(chosen ? { "the setting sextant.server.path": [chosen] } : places)) {
-        for (const command of commands) {
-            if (await isProgram(command)) {
-                return { command, from };
-            }
+    const asked = Object.entries(chosen ? { "the setting sextant.server.path": [chosen] } : places);
+    for (const each of asked.flatMap(([from, commands]) => commands.map((command) => ({ command, from })))) {
+        if (await isProgram(each.command)) {
+            return each;
         }
     }
-    if (chosen) {
-        return { missing: `The setting sextant.server.path names ${chosen}, which is not a program.` };
-    }
     const looked = vscode.workspace.isTrusted ? ENVIRONMENTS.join(", ") : "(not inside the workspace: it is not trusted)";
-    return { missing: `The server was not found. Looked at: setting sextant.server.path, ${looked}, PATH.` };
+    const nowhere = `The server was not found. Looked at: setting sextant.server.path, ${looked}, PATH.`;
+    return { missing: chosen ? `The setting sextant.server.path names ${chosen}, which is not a program.` : nowhere };
 }
 
 /** Tell whether there is a program. A relative path, as PATH may hold, might lead into the workspace: passed over. */

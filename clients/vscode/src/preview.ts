@@ -6,11 +6,9 @@ import type { Hit } from "./protocol";
 
 const LINES_COVERED = 4; // by the list, above the middle
 const color = (id: string): vscode.ThemeColor => new vscode.ThemeColor(id);
-const DEFINITION = vscode.window.createTextEditorDecorationType({
-    isWholeLine: true,
-    backgroundColor: color("editor.foldBackground"),
-});
-const WORDS = vscode.window.createTextEditorDecorationType({
+const look = vscode.window.createTextEditorDecorationType;
+const DEFINITION = look({ isWholeLine: true, backgroundColor: color("editor.foldBackground") });
+const WORDS = look({
     backgroundColor: color("editor.findMatchHighlightBackground"),
     outline: "1px dotted",
     outlineColor: color("editor.findMatchHighlightBorder"),

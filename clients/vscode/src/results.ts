@@ -136,10 +136,9 @@ export class Results implements vscode.TreeDataProvider<Node> {
 
 }
 
-function fileNode(uri: vscode.Uri): Node {
-    const { dir, base } = posix.parse(vscode.workspace.asRelativePath(uri));
-    const iconPath = vscode.ThemeIcon.File;
-    return new Node(base, { resourceUri: uri, iconPath, description: dir, collapsibleState: Expanded });
+function fileNode(resourceUri: vscode.Uri): Node {
+    const { dir: description, base } = posix.parse(vscode.workspace.asRelativePath(resourceUri));
+    return new Node(base, { resourceUri, iconPath: vscode.ThemeIcon.File, description, collapsibleState: Expanded });
 }
 
 function hitNode(hit: Hit, parent: Node, { result, example }: Listing): Node {

@@ -49,11 +49,7 @@ export class Search {
         pick.onDidTriggerItemButton(({ item }) => void this.accept(true, item));
         pick.onDidHide(() => this.close());
         // What was asked while files or the server were missing is asked again once they are there.
-        server.onDidChange(() => {
-            if (this.isIncomplete && server.health?.quiescent) {
-                void this.search(pick.value);
-            }
-        });
+        server.onDidChange(() => this.isIncomplete && server.health?.quiescent && this.search(pick.value));
     }
 
     show(query = ""): void {
@@ -139,10 +135,8 @@ export class Search {
 
     private look(hit: protocol.Hit | undefined): void {
         clearTimeout(this.previewing);
-        if (hit) {
-            // That a file is gone is said when it is opened.
-            this.previewing = setTimeout(() => void this.preview.show(hit).catch(() => undefined), PREVIEW_DELAY);
-        }
+        // That a file is gone is said when it is opened.
+        this.previewing = hit && setTimeout(() => void this.preview.show(hit).catch(() => undefined), PREVIEW_DELAY);
     }
 
     /** Take an item; a hit is opened here or to the side of where the user was. */

@@ -10,13 +10,15 @@ import { install } from "./install";
 import { messageOf, offer } from "./present";
 import * as protocol from "./protocol";
 
-const RESPITE = 300; // ms
 const PATIENCE = 5000; // ms, with a server that hangs while it starts
+const MOST_ENDS = 4; // after which another server is started, within:
+const MEMORY = 180_000; // ms
 
 /** `idle`: there is no folder to search. `missing`: no command was found. `failed`: it does not run. */
 export type Phase = "idle" | "missing" | "starting" | "running" | "failed";
 
-const PHASES = { Starting: "starting", StartFailed: "failed", Running: "running", Stopped: "failed" } as const;
+/** What the client library answers for a server that is dead, or is not yet known to be. */
+const GONE: number[] = [lsp.ErrorCodes.PendingResponseRejected, lsp.ErrorCodes.MessageWriteError];
 
 /** What the user can do where the server does not run. */
 const HELP: { [phase in Phase]?: Record<string, string> } = {
@@ -39,6 +41,11 @@ export class Server {
     readonly onDidChange = this.changed.event;
     private client: lsp.LanguageClient | undefined;
     private queue: Promise<void> = Promise.resolve();
+    private starting: Promise<void> = Promise.resolve();
+    /** What has run as Sextant's server: what ends before that is not tried again. */
+    private proven = "";
+    /** When servers ended that nobody had stopped. */
+    private ends: number[] = [];
     private readonly environment: string;
 
     constructor(context: vscode.ExtensionContext, private readonly log: vscode.LogOutputChannel) {
@@ -52,8 +59,9 @@ export class Server {
         );
     }
 
-    /** Stop the server if it runs, look for it again and start it. */
-    restart(): Promise<void> {
+    /** Stop the server if it runs, look for it again and start it. If that ends by itself, `ends` count against it. */
+    restart(ends: number[] = []): Promise<void> {
+        this.ends = ends;
         const failed = (error: unknown): void => this.become("failed", messageOf(error));
         return (this.queue = this.queue.then(() => this.stop()).then(() => this.start()).catch(failed));
     }
@@ -74,9 +82,7 @@ export class Server {
 
     /** Create the private environment and start the server from it. */
     async setUp(): Promise<void> {
-        if (await install(this.environment, this.log)) {
-            await this.restart();
-        }
+        await ((await install(this.environment, this.log)) && this.restart());
     }
 
     /**
@@ -90,7 +96,7 @@ export class Server {
         onPartial?: (partial: R) => void,
     ): Promise<R> {
         await this.queue;
-        await this.started();
+        await (this.phase === "starting" && this.starting);
         this.check();
         if (!this.client) {
             throw new Error("The server is being restarted: ask once more.");
@@ -101,7 +107,7 @@ export class Server {
         try {
             return await this.client.sendRequest<R>(type.method, asked, token);
         } catch (error) {
-            const isGone = error instanceof lsp.ResponseError && error.code === lsp.ErrorCodes.PendingResponseRejected;
+            const isGone = error instanceof lsp.ResponseError && GONE.includes(error.code);
             throw isGone ? new Error("The server ended while it was asked. It is started again: ask once more.") : error;
         } finally {
             listening?.dispose();
@@ -109,7 +115,8 @@ export class Server {
     }
 
     async stop(): Promise<void> {
-        await Promise.race([this.started(), setTimeout(PATIENCE)]); // a client that is starting cannot be stopped
+        // A client that is starting cannot be stopped.
+        await (this.phase === "starting" && Promise.race([this.starting, setTimeout(PATIENCE)]));
         const client = this.client;
         this.client = undefined;
         await client?.dispose().catch((error: unknown) => this.log.warn(`the server did not stop: ${String(error)}`));
@@ -124,26 +131,34 @@ export class Server {
             this.log.warn(found.missing);
             return this.become("missing", found.missing);
         }
-        const { command, from } = found;
-        this.log.info(`starting ${command} from ${from}`);
-        const client = connect(command, this.log);
+        const name = `${found.command} (from ${found.from})`;
+        this.log.info(`starting ${name}`);
+        const client = connect(found.command, this.log);
         client.onNotification(protocol.SERVER_STATUS, (health) => {
             this.health = health;
             this.changed.fire();
         });
         client.onDidChangeState(({ newState }) => {
-            if (this.client !== client) {
-                return;
-            }
-            const phase = PHASES[lsp.State[newState] as keyof typeof PHASES];
-            this.become(phase, phase === "failed" ? `${command} ended. Its log says why.` : "");
-            if (phase === "running" && !this.methods().includes(protocol.SEARCH.method)) {
-                this.become("failed", `${command} is a language server, but not Sextant's.`);
+            if (this.client === client && newState === lsp.State.Running) {
+                const isOurs = this.methods().includes(protocol.SEARCH.method);
+                this.proven = isOurs ? name : "";
+                this.become(isOurs ? "running" : "failed", isOurs ? "" : `${name} is a language server, but not Sextant's.`);
+            } else if (this.client === client && newState !== lsp.State.Starting) {
+                this.ended(name);
             }
         });
         this.client = client;
-        const reason = `${command} (from ${from}) does not start as Sextant's server. Its log says why.`;
-        void client.start().catch(() => this.client === client && this.become("failed", reason));
+        this.become("starting");
+        this.starting = client.start().catch(() => undefined); // the state says so as well
+    }
+
+    /** Start another server in the place of one that ended by itself, unless it has never run or ends too often. */
+    private ended(name: string): void {
+        this.client = undefined;
+        const ends = [...this.ends.filter((each) => Date.now() - each < MEMORY), Date.now()];
+        const isHopeless = this.proven !== name || ends.length > MOST_ENDS;
+        const reason = this.proven === name ? "ended too often" : "does not start as Sextant's server";
+        void (isHopeless ? this.become("failed", `${name} ${reason}. Its log says why.`) : this.restart(ends));
     }
 
     private become(phase: Phase, reason = ""): void {
@@ -151,17 +166,7 @@ export class Server {
         void vscode.commands.executeCommand("setContext", "sextant.phase", phase);
         void vscode.commands.executeCommand("setContext", "sextant.methods", this.methods());
         this.changed.fire();
-        if (phase === "missing" || phase === "failed") {
-            // Not if the client library starts it again at once.
-            void setTimeout(RESPITE).then(() => (this.reason === reason ? this.tell(reason) : undefined));
-        }
-    }
-
-    /** Wait for a start that is under way, also for those that the client library makes after a crash. */
-    private async started(): Promise<void> {
-        if (this.phase === "starting") {
-            await this.client?.start().catch(() => undefined);
-        }
+        void ((phase === "missing" || phase === "failed") && this.tell(reason));
     }
 
     /** Return what the server can be asked beyond the standard. */

@@ -72,6 +72,7 @@ export class Editor {
 
     /** Open a folder or a .code-workspace file, again if the editor comes up without it (a busy machine). */
     async open(path) {
+        this.folder = path;
         const kind = path.endsWith(".code-workspace") ? "workspace" : "folder";
         await until(`${path} is open`, async () => {
             await this.page.goto(`${this.url}/?${kind}=${encodeURIComponent(path)}`);

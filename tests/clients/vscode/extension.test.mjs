@@ -1,7 +1,7 @@
 // What a user does with the extension, done in the real editor on real code: a part of Python's standard library.
 import assert from "node:assert/strict";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, afterEach, before, test } from "node:test";
 
@@ -38,6 +38,8 @@ after(() => editor?.stop());
 afterEach(async (context) => {
     if (!context.passed) {
         await editor.shot(`failed ${context.name}`);
+        // The next test shall find what it would have found: a new window, a server, no message, nothing unsaved.
+        await recover().catch((error) => context.diagnostic(`the editor did not recover: ${error.message}`));
     }
 });
 
@@ -217,15 +219,52 @@ test("an edit is found before it is saved", async () => {
 });
 
 test("a server that dies is started again, and can be restarted", async () => {
-    const [pid] = serverPids();
-    process.kill(pid, "SIGKILL");
-    const [next] = await until("another server runs", () => serverPids().find((each) => each !== pid) && serverPids());
+    const killed = [];
+    const another = () => serverPids().find((pid) => !killed.includes(pid));
+    for (const state of ["runs", "starts"]) {
+        killed.push(another());
+        process.kill(killed.at(-1), "SIGKILL");
+        await until(`another server runs in the place of one that was killed while it ${state}`, another);
+    }
     // Asked at once, while it is still starting.
     await ask("wrap a paragraph", "textwrap.py");
     await page.keyboard.press("Escape");
     await ready();
+    killed.push(another());
     await editor.command("Sextant: Restart Server");
-    await until("one more server runs", () => serverPids().some((each) => each !== next) && serverPids().length === 1);
+    await until("one more server runs", () => another() && serverPids().length === 1);
+    await ready();
+});
+
+test("a server whose death shows in what is written to it first is started again", async () => {
+    // A race when it is killed while the user types. This one does not die: it only closes its end.
+    const deaf = join(HOME, "deaf");
+    const answer = { capabilities: { textDocumentSync: 2, experimental: { sextant: { methods: ["sextant/search"] } } } };
+    const lines = [
+        `#!${join(dirname(SERVER), "python")}`,
+        "import json, os, sys, time",
+        `if os.path.exists("${deaf}.pid"):`,
+        `    os.execv("${SERVER}", ["${SERVER}", "serve"])`,
+        "def read():",
+        "    length = int(sys.stdin.buffer.readline().split()[1])",
+        "    return json.loads(sys.stdin.buffer.read(length + 2))",
+        `answer = {"jsonrpc": "2.0", "id": read()["id"], "result": json.loads('${JSON.stringify(answer)}')}`,
+        "body = json.dumps(answer)",
+        'print(f"Content-Length: {len(body)}\\r\\n\\r\\n{body}", end="", flush=True)',
+        "read()",
+        "os.close(0)",
+        `with open("${deaf}.pid", "w") as file:`,
+        "    file.write(str(os.getpid()))",
+        "time.sleep(600)",
+    ];
+    writeFileSync(deaf, `${lines.join("\n")}\n`, { mode: 0o755 });
+    trace({ "sextant.server.path": deaf });
+    await until("it runs and is deaf", () => existsSync(`${deaf}.pid`) && readFileSync(`${deaf}.pid`, "utf8"));
+    await ask("wrap a paragraph", "textwrap.py");
+    await page.keyboard.press("Escape");
+    const pid = readFileSync(`${deaf}.pid`, "utf8");
+    await until("it is ended", () => !existsSync(`/proc/${pid}`) || serverPids().includes(Number(pid)));
+    trace();
     await ready();
 });
 
@@ -241,10 +280,9 @@ test("a server that hangs is ended by a restart", async () => {
 test("each step of the walkthrough leads where it says", async () => {
     const step = (name) => page.locator(`.getting-started-step[data-step-id$="#${name}"]`);
     const press = async (name) => {
-        await editor.take("Get Started with Sextant", async () => {
-            await editor.take("Welcome: Open Walkthrough", () => editor.palette("Welcome: Open Walkthrough"));
-            await editor.input().fill("Sextant");
-        });
+        const list = () => editor.take("Welcome: Open Walkthrough", () => editor.palette("Welcome: Open Walkthrough"));
+        const fill = (timeout) => editor.input().fill("Sextant", { timeout });
+        await editor.take("Get Started with Sextant", () => editor.again("walkthroughs are listed", list, fill));
         await step(name).click();
         await step(name).locator(".monaco-button").click();
     };
@@ -373,6 +411,13 @@ test("a server that is not there is said to be missing, and set up", async () =>
     assert.match(await message.innerText(), /Set Up Server…/);
     await editor.shot("missing");
 
+    writeFileSync(join(HOME, "babbles"), "#!/bin/sh\nexec yes\n", { mode: 0o755 });
+    trace({ "sextant.server.path": join(HOME, "babbles") });
+    const babbling = editor.notification("does not start as Sextant's server");
+    await babbling.waitFor();
+    assert.match(await babbling.innerText(), /Restart Server/);
+    assert.ok(count(/no message begins with "y/g), "the log says why");
+
     trace({ "sextant.server.path": "", "sextant.server.package": join(HOME, "no-checkout") });
     await editor.notification("The server was not found").getByText("Set Up Server…").click();
     await until("what to install is asked", async () => (await editor.input().inputValue()) === join(HOME, "no-checkout"));
@@ -419,6 +464,15 @@ function trace(more = {}) {
     editor.settings({ "sextant.server.path": SERVER, "sextant.trace.server": "messages", ...more });
 }
 
+/** Open the folder again, as a user whom nothing else helps. */
+async function recover() {
+    serverPids().forEach((pid) => process.kill(pid, "SIGKILL")); // one may be stopped
+    trace();
+    await editor.open(editor.folder);
+    await firstFile().click();
+    await ready();
+}
+
 /** Open the search with a question. */
 function search(question = "") {
     const input = page.locator('.quick-input-widget:visible input[placeholder^="What does the code do"]');
@@ -454,10 +508,15 @@ async function status() {
     return (await entry.getAttribute("aria-label", { timeout: 1000 }).catch(() => "")) ?? "";
 }
 
+/** A file in the explorer. */
+function firstFile() {
+    return page.locator(".explorer-folders-view .monaco-list-row", { hasText: ".py" }).first();
+}
+
 function ready(limit = LIMIT) {
     const check = async () => {
         if (!(await page.locator(".editor-instance").count())) {
-            await page.locator(".explorer-folders-view .monaco-list-row", { hasText: ".py" }).first().click();
+            await firstFile().click();
         }
         return /ready: [\d,]+ functions/.test(await status());
     };
@@ -486,13 +545,18 @@ function forgetVectors() {
 
 /** The servers that this editor has started. */
 function serverPids() {
-    return readdirSync("/proc").filter((pid) => {
+    const parents = new Map();
+    for (const pid of readdirSync("/proc").map(Number).filter(Boolean)) {
         try {
-            const group = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ")[2];
+            const [, parent, group] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ").map(Number);
             const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-            return Number(group) === editor.process.pid && command.includes("serve") && command.some((word) => word.endsWith("/sextant"));
+            if (group === editor.process.pid && command.includes("serve") && command.some((word) => word.endsWith("/sextant"))) {
+                parents.set(pid, parent);
+            }
         } catch {
-            return false; // it ended meanwhile
+            // It ended meanwhile.
         }
-    }).map(Number);
+    }
+    // A child that has not yet become another program bears the name of its server.
+    return [...parents].filter(([, parent]) => !parents.has(parent)).map(([pid]) => pid);
 }
