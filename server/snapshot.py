@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from server.index.comments import plain
 from server.index.diversity import Scored
 from server.index.languages import LANGUAGES
 from server.index.layers import Layer
+from server.index.lexical import FieldWeights
 from server.index.parser import HERE, Parser
 from server.index.question import Question
 from server.index.rank import Ranker
@@ -43,11 +45,20 @@ from server.types import (
 
 _log = logging.getLogger(__name__)
 
-LEAST_LIKENESS = 0.4
+LEAST_LIKENESS = 0.38
 """A best hit below it is presented as a guess by find-similar: so alike are strangers (RESULTS.md)."""
 _SETTLED = 2_000_000_000
 """Nanoseconds after a change in which a file may change again within the same tick of its file system's clock."""
 _NAMED = re.compile(r"\b(?:def|function|func|fn|fun|sub|class|struct|interface|trait|enum|type)\s+(\w+)")
+
+
+class Asked(NamedTuple):
+    """What hits are explained by."""
+
+    text: str | Passage
+    vector: Vectors
+    terms: Terms
+    fields: FieldWeights
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,7 @@ class Snapshot:
         scores = self.ranker().scores(matrix)
         best = diversity.collapsed(found, diversity.ordered(found, scores, question.limit))
         best = diversity.spread(found, best, self.ranker().demotion, question.limit)
-        explained = (question.text, vector, terms) if query.explain else None
+        explained = Asked(question.text, vector, terms, self.ranker().fields) if query.explain else None
         return self._result(best, explained, self.ranker().is_guess(matrix))
 
     def candidates(
@@ -162,12 +173,12 @@ class Snapshot:
         """Answer what is like a passage: clones first, then the same idea; every clone is a hit of its own."""
         if vector is None:
             vector = self._encoded(lambda: self.encoder.encode([passage])[0])
-        terms = look_up(self.layers, " ".join(passage.fields()))
-        found = search.candidates(self.layers, masks, vector, terms, question, self.ranker().fields, token)
+        terms, fields = look_up(self.layers, " ".join(passage.fields())), rank.fields_of_like()
+        found = search.candidates(self.layers, masks, vector, terms, question, fields, token)
         tests = features.roles(found)[0] & (not question.allows_tests)
         best = diversity.ordered(found, rank.likeness(found, tests), question.limit)[: question.limit]
         is_guess = not best or best[0].score < LEAST_LIKENESS
-        return self._result(best, (passage, vector, terms) if explain else None, is_guess)
+        return self._result(best, Asked(passage, vector, terms, fields) if explain else None, is_guess)
 
     def _encoded(self, encode: Callable[[], Vectors]) -> Vectors:
         """Return a question's vector; zeros, so that its words alone decide, while the encoder is not available."""
@@ -277,7 +288,7 @@ class Snapshot:
             passage = Passage(name=layer.segment.strings(row)[0])
         return origin, passage, np.asarray(layer.segment.vectors[row])
 
-    def _hit(self, scored: Scored, asked: tuple[str | Passage, Vectors, Terms] | None) -> Hit:
+    def _hit(self, scored: Scored, asked: Asked | None) -> Hit:
         segment = scored.layer.segment
         name, container, signature, detail = segment.strings(scored.row)
         name_span, span = segment.row_spans(scored.row)
@@ -294,22 +305,20 @@ class Snapshot:
             span=span,
             score=round(scored.score, 6),
             similarity=round(scored.similarity, 6),
-            why=self._why(scored, *asked) if asked else None,
+            why=self._why(scored, asked) if asked else None,
             copies=scored.copies,
         )
 
-    def _why(self, scored: Scored, asked: str | Passage, vector: Vectors, terms: Terms) -> Why:
+    def _why(self, scored: Scored, asked: Asked) -> Why:
         segment = scored.layer.segment
-        own = self.encoder.explain(asked, segment.vectors[scored.row])
-        words = terms.shares(self.ranker().fields, scored.layer, scored.row)
+        own = self.encoder.explain(asked.text, segment.vectors[scored.row])
+        words = asked.terms.shares(asked.fields, scored.layer, scored.row)
         text = self.text(scored.layer.folder, scored.path)
         return reasons.why(
             round(scored.similarity, 6), round(scored.lexical, 6), own, words, text, *segment.row_spans(scored.row)
         )
 
-    def _result(
-        self, best: Sequence[Scored], asked: tuple[str | Passage, Vectors, Terms] | None, is_guess: bool
-    ) -> SearchResult:
+    def _result(self, best: Sequence[Scored], asked: Asked | None, is_guess: bool) -> SearchResult:
         hits = tuple(self._hit(one, asked) for one in best)
         return SearchResult(hits, self.is_incomplete, self.generation, is_guess) if hits else self._nothing_found()
 

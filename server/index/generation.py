@@ -119,6 +119,7 @@ def read(parent: Path, name: str, fingerprint: str) -> tuple[Segment, int] | Non
             tuple(meta["languages"]),
             is_intact=_Sizes(folder, [*(field for field, _ in SEGMENT_ARRAYS), *(["tree.ann"] if near else [])]),
             near=near,
+            kept_codes=arrays.pop("codes"),
             **arrays,
         )
         return segment, int(meta["sequence"])

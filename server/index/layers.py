@@ -387,7 +387,7 @@ class FolderLayers:
             return segment
         vectors = np.array(segment.vectors)
         vectors[empty] = rows
-        return replace(segment, vectors=vectors)
+        return replace(segment, vectors=vectors, kept_codes=None)
 
     def _keep_vectors(self, batch: Sequence[Ingested]) -> None:
         """Encode what no store knows yet, once for equal passages, or take over what was encoded on the way."""

@@ -15,8 +15,9 @@ from server.index.lexical import FIELDS, FieldWeights
 from server.types import Json
 
 SHIPPED = Path(__file__).parents[1] / "model" / "base" / "ranker.json"
-MEANING_OF_LIKE = 0.7
-"""The share of meaning among likeness; the rest is common rare words, which put a clone before what is only alike."""
+MEANING_OF_LIKE = 0.6
+"""The share of meaning among likeness; the rest is common rare words, which put a clone before what is only alike.
+RESULTS.md has what other shares are worth."""
 TEST_OF_LIKE = 0.9
 """What a test counts for that is like code outside of tests."""
 
@@ -61,6 +62,16 @@ def doubts(matrix: Column, scores: Column) -> Column:
     """Return (len(DOUBTS),) what tells whether an answer is a guess; there is at least one candidate."""
     columns = [matrix[:, NAMES.index(name)].max() for name in DOUBTS[1:]]
     return np.array([scores.max(), *columns])
+
+
+@cache
+def fields_of_like() -> FieldWeights:
+    """Return what a word counts in each field when code is compared with code.
+
+    Those of a ranker are learned from questions, to which a body says less than it does to other code.
+    """
+    weights = {"name": 4.0, "file": 1.0, "path": 1.0, "container": 1.5, "documentation": 2.0}
+    return FieldWeights.of(tuple(weights.get(name, 1.0) for name in FIELDS), saturation=1.2, length=0.5)
 
 
 def likeness(found: Candidates, out_of_place: npt.NDArray[np.bool_]) -> Column:

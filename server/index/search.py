@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 
+from server.index import sketch
 from server.index.features import Candidates
 from server.index.layers import Layer
 from server.index.lexical import FieldWeights, field_mask
@@ -23,12 +23,13 @@ _LEAST_COSINE = 1e-9
 """Exact cosines are rounded to it; below, nothing is alike."""
 _NARROW = 2
 """Where no more than one row in so many passes, trees would find too few."""
-_SPARSE = 4
-"""Where no more than one row in so many passes, to copy those and scan the copy is faster than to scan all."""
-
-_SHARED = 8_000
-"""Rows from which on it pays to wake a second thread: 20,000 take .5 ms instead of .8."""
-_helper = ThreadPoolExecutor(1, "sextant-scan")
+FEW = 6_000
+"""Rows that pass up to which all of them are compared."""
+SHORTLIST = 3_000
+"""Of more, so many that are nearest by their codes; RESULTS.md has what that leaves out."""
+_NEVER = np.iinfo(np.uint16).max
+_BATCH = 256
+"""Rows copied at once."""
 
 Mask = npt.NDArray[np.bool_]
 Column = npt.NDArray[np.float64]
@@ -114,14 +115,35 @@ def _near(layers: Sequence[Layer], masks: Sequence[Mask], vector: Vectors) -> li
     """Return the rows nearest to a vector in each layer, `CANDIDATES` in all and what ties with the last of them."""
     if not vector.any():
         return [np.empty(0, np.int64) for _ in layers]
-    rows = [_nearby(layer, mask, vector) for layer, mask in zip(layers, masks, strict=True)]
+    passing = sum(map(np.count_nonzero, masks))
+    is_few = passing <= FEW and all(layer.segment.near is None for layer in layers)
+    rows = [np.flatnonzero(mask) for mask in masks] if is_few else _shortlist(layers, masks, vector)
     return _nearest(layers, rows, vector)
 
 
-def _nearby(layer: Layer, mask: Mask, vector: Vectors) -> Rows:
-    """Return the rows of a layer that pass, or of very many those that its tree finds."""
+def _shortlist(layers: Sequence[Layer], masks: Sequence[Mask], vector: Vectors) -> list[Rows]:
+    """Return the rows that pass and may be nearest by their codes: `SHORTLIST` in all, and what ties with the last.
+
+    In a layer with a tree (very many rows) it tells which ones, unless the mask lets few of them pass.
+    """
+    chosen: list[Rows | None] = [_by_tree(layer, mask, vector) for layer, mask in zip(layers, masks, strict=True)]
+    apart = [
+        np.empty(0, np.uint16) if rows is not None else sketch.distances(layer.segment.codes, vector)
+        for layer, rows in zip(layers, chosen, strict=True)
+    ]
+    for each, mask in zip(apart, masks, strict=True):
+        if len(each):
+            each[~mask] = _NEVER
+    merged = np.concatenate(apart)
+    most = int(np.partition(merged, SHORTLIST)[SHORTLIST]) if len(merged) > SHORTLIST else _NEVER
+    most = min(most, _NEVER - 1)
+    return [np.flatnonzero(each <= most) if rows is None else rows for each, rows in zip(apart, chosen, strict=True)]
+
+
+def _by_tree(layer: Layer, mask: Mask, vector: Vectors) -> Rows | None:
+    """Return the rows that pass among those that a layer's tree finds; None without one, or where it finds too few."""
     if layer.segment.near is None or np.count_nonzero(mask) * _NARROW <= len(mask):
-        return np.flatnonzero(mask)
+        return None
     rows = layer.segment.near(vector, CANDIDATES * 3)
     return rows[mask[rows]]
 
@@ -131,11 +153,7 @@ def _nearest(layers: Sequence[Layer], rows: Sequence[Rows], vector: Vectors) -> 
 
     The fast product decides where it can, the exact one about the rows that are as near to the last as its error.
     """
-    scores = []
-    for layer, each in zip(layers, rows, strict=True):
-        vectors = layer.segment.vectors
-        is_most = len(each) * _SPARSE > len(vectors)
-        scores.append(_products(vectors, vector)[each] if is_most else _products(vectors[each], vector))
+    scores = [_products(layer.segment.vectors, each, vector) for layer, each in zip(layers, rows, strict=True)]
     least = max(_last(scores, CANDIDATES), 0.0)
     sure = [each[score > least + _TOLERANCE] for each, score in zip(rows, scores, strict=True)]
     close = [each[np.abs(score - least) <= _TOLERANCE] for each, score in zip(rows, scores, strict=True)]
@@ -146,21 +164,12 @@ def _nearest(layers: Sequence[Layer], rows: Sequence[Rows], vector: Vectors) -> 
     ]
 
 
-def _products(vectors: Vectors, vector: Vectors) -> npt.NDArray[np.float32]:
-    """Return (n,) the product of each row with a vector, which does not depend on the rows beside it.
-
-    It takes half to a third of the time of `vectors @ vector`, which does not read memory as fast as it comes; of many
-    rows a second thread takes one half.
-    """
-    products = np.empty(len(vectors), np.float32)
-    middle = len(vectors) // 2 if len(vectors) >= _SHARED else 0
-    other = _helper.submit(np.vecdot, vectors[:middle], vector, products[:middle]) if middle else None
-    np.vecdot(vectors[middle:], vector, products[middle:])
-    if other is not None:
-        if other.cancel():  # it has not begun: others use the processors
-            np.vecdot(vectors[:middle], vector, products[:middle])
-        else:
-            other.result()
+def _products(vectors: Vectors, rows: Rows, vector: Vectors) -> npt.NDArray[np.float32]:
+    """Return the product of some rows with a vector; a few rows at a time, which stay in the processor's cache."""
+    products = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), _BATCH):
+        batch = slice(start, start + _BATCH)
+        np.vecdot(vectors[rows[batch]], vector, products[batch])
     return products
 
 

@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from server.globs import Rules
+from server.index import sketch
 from server.index.columns import KEY_BYTES, Columns, FileEntry, split_keys
 from server.index.lexical import FIELDS
 from server.index.names import NameTable
+from server.index.sketch import Codes
 from server.types import Span, Vectors
 
 _DECODER = json.JSONDecoder()
@@ -60,6 +62,8 @@ class Segment:
     """(n, 16)"""
     is_intact: Callable[[], bool] = lambda: True
     """Tell whether the files behind mapped arrays are still whole: to read past the end of one ends the process."""
+    kept_codes: Codes | None = None
+    """`codes` of a generation, which come from its file."""
     near: Callable[[Vectors, int], npt.NDArray[np.int64]] | None = None
     """Approximate neighbours of a vector, where a tree was built: (vector, how many) to rows."""
 
@@ -83,6 +87,11 @@ class Segment:
     def name_table(self) -> NameTable:
         """Return the names to look through, made when first asked for."""
         return NameTable(self.text, self.text_ends)
+
+    @cached_property
+    def codes(self) -> Codes:
+        """Return what tells which rows may be near a vector; of rows that are in no file, made when first asked for."""
+        return sketch.codes(self.vectors) if self.kept_codes is None else self.kept_codes
 
     @cached_property
     def totals(self) -> npt.NDArray[np.int64]:
@@ -153,6 +162,7 @@ SEGMENT_ARRAYS = (
     ("posting_counts", np.uint32),
     ("vectors", np.float32),
     ("keys", np.uint8),
+    ("codes", np.uint64),
 )
 """The array fields of a segment with their types, in the order a generation writes them."""
 

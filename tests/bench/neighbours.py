@@ -1,13 +1,14 @@
-"""Neighbours: a search for the nearest rows with trees and without, with the shipped model's vectors of real code.
+"""Neighbours: the nearest rows by a scan, by codes and by trees, with the shipped model's vectors of real code.
 
 usage: python -m tests.bench.neighbours FOLDER [FOLDER ...] [--rows N ...] [--trees T ...] [--search-k K ...]
 
 All functions below the folders are encoded, those of a training corpus (`*.jsonl.gz`) as well. Where that is not enough
 rows, copies are added whose vectors are moved by noise as large as the distance of a vector to its nearest other one
-(so the neighbourhoods stay as dense as they are); the output says how many. Both ways are those of the server: the
-search for candidates, exactly rescored. Recall@10 is how many of the ten exact neighbours, or of rows as near as they,
-are the ten best found. Questions are those of the latency bench and documentation, of rows that are mostly among those
-that are searched. Trees are built and asked by one thread; set OPENBLAS_NUM_THREADS=1 as well.
+(so the neighbourhoods stay as dense as they are); the output says how many. The ways are those of the server: the
+search for candidates, exactly rescored; a scan is what it does where few rows pass. Recall@10 is how many of the ten
+exact neighbours, or of rows as near as they, are the ten best found. Questions are those of the latency bench and
+documentation, of rows that are mostly among those that are searched. Trees are built and asked by one thread; set
+OPENBLAS_NUM_THREADS=1 as well.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from tests.bench.latency import QUERIES, sources
 
 Column = npt.NDArray[np.float64]
 TOP = 10
+ALL = 1 << 40
+"""So many rows are few: all of them are compared."""
 QUESTIONS = 200
 
 
@@ -50,9 +53,10 @@ def main() -> None:
     print(f"{len(rows):,} different vectors of real code, {len(questions)} questions")
     for count in options.rows:
         layer = layer_of(grown(rows, count, random))
-        [(_, spent)] = ask([layer], questions)
+        (exact, scanned), (found, spent) = ask([(layer, ALL), (layer, search.FEW)], questions)
         made = max(0, count - len(rows))
-        print(f"{count:>9,} rows ({made:,} made): scan p50 {spent:.2f} ms", flush=True)
+        told = f"scan p50 {scanned:.2f} ms, codes p50 {spent:.2f} ms, recall@10 {recall(found, exact):.4f}"
+        print(f"{count:>9,} rows ({made:,} made): {told}", flush=True)
         for trees in options.trees:
             measure(layer, questions, trees, options.search_k)
 
@@ -114,21 +118,30 @@ def layer_of(rows: Vectors) -> Layer:
     return Layer("", replace(empty, vectors=rows), np.ones(len(rows), np.bool_))
 
 
-def ask(layers: Sequence[Layer], questions: Vectors) -> list[tuple[list[Column], float]]:
-    """Ask all layers each question in turn, so that other load slows all of them down.
+def ask(ways: Sequence[tuple[Layer, int]], questions: Vectors) -> list[tuple[list[Column], float]]:
+    """Ask all ways (a layer, and how many rows are few) each question in turn, so that other load slows all of them.
 
-    Returns for each layer the cosines of the ten nearest rows, ascending, and the median of the milliseconds.
+    Returns for each way the cosines of the ten nearest rows, ascending, and the median of the milliseconds.
     """
-    found: list[list[Column]] = [[] for _ in layers]
-    times: list[list[float]] = [[] for _ in layers]
+    found: list[list[Column]] = [[] for _ in ways]
+    times: list[list[float]] = [[] for _ in ways]
+    for layer, _ in ways:
+        _ = layer.segment.codes  # which a generation has on disk
     for question in questions:
-        for number, layer in enumerate(layers):
+        for number, (layer, few) in enumerate(ways):
             begun = time.perf_counter()
-            [near] = search._near([layer], [layer.live], question)
+            with mock.patch.object(search, "FEW", few):
+                [near] = search._near([layer], [layer.live], question)
             cosines = search.exact_cosines(layer.segment.vectors[near], question)
             times[number].append((time.perf_counter() - begun) * 1000)
             found[number].append(np.sort(cosines)[-TOP:])
     return [(own, statistics.median(spent)) for own, spent in zip(found, times, strict=True)]
+
+
+def recall(found: list[Column], exact: list[Column]) -> float:
+    """Return how many of the ten nearest rows, or of rows as near as they, were found."""
+    hits = sum(np.count_nonzero(own >= best[0]) for own, best in zip(found, exact, strict=True))
+    return float(hits / sum(map(len, exact)))
 
 
 def measure(layer: Layer, questions: Vectors, trees: int, search_ks: Sequence[int]) -> None:
@@ -140,14 +153,13 @@ def measure(layer: Layer, questions: Vectors, trees: int, search_ks: Sequence[in
         print(f"{'':10}{trees} trees: {built:.0f} s ({used:.0f} s of the processor), {size:,.0f} MB", flush=True)
         near = generation.opened(file, vectors.shape[1], len(vectors))
         treed = replace(layer, segment=replace(layer.segment, near=near))
-        ask([treed], questions[:20])  # the first read the file from the disk
+        ask([(treed, 0)], questions[:20])  # the first read the file from the disk
         for search_k in search_ks:
             with mock.patch.object(generation, "ANNOY_SEARCH_K", search_k):
-                (exact, scanned), (found, spent) = ask([layer, treed], questions)
-            hits = sum(np.count_nonzero(own >= best[0]) for own, best in zip(found, exact, strict=True))
-            recall = hits / TOP / len(questions)
+                (exact, scanned), (found, spent) = ask([(layer, ALL), (treed, 0)], questions)
             print(
-                f"{'':12}search_k {search_k:>9,}: recall@10 {recall:.4f}, p50 {spent:.2f} ms, scan {scanned:.2f} ms",
+                f"{'':12}search_k {search_k:>9,}: recall@10 {recall(found, exact):.4f}, p50 {spent:.2f} ms, "
+                f"scan {scanned:.2f} ms",
                 flush=True,
             )
 

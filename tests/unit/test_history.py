@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from server.config import Settings
 from server.engine import Engine
 from server.index import layers as layers_module
+from server.index import search
 from server.index.parser import HERE
 from server.model import encoder
 from server.types import CancelToken, Encoder, Query, QuestionError, SearchResult, Similar
@@ -245,10 +246,15 @@ class History(RuleBasedStateMachine):
             assert answers(engine, self.root) == expected
 
 
-@pytest.mark.parametrize("compact_at", [0, 2_000])
-def test_any_history_answers_like_an_index_built_from_scratch(compact_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once with a compaction at nearly every change, once with everything in the delta."""
+@pytest.mark.parametrize(("compact_at", "few"), [(0, search.FEW), (2_000, search.FEW), (4, 0)])
+def test_any_history_answers_like_an_index_built_from_scratch(
+    compact_at: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once with a compaction at nearly every change, once with everything in the delta, once by codes alone."""
     monkeypatch.setattr(layers_module, "COMPACT_MIN_UNITS", compact_at)
+    monkeypatch.setattr(search, "FEW", few)
+    if not few:
+        monkeypatch.setattr(search, "SHORTLIST", 3)
     History.model = encoder.load()
     checked = settings(
         max_examples=int(os.environ.get("SEXTANT_HISTORIES", "12")),

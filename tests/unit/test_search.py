@@ -14,6 +14,7 @@ from server.config import Settings
 from server.engine import Engine
 from server.index import rank
 from server.index.actions import is_action
+from server.index.lexical import FieldWeights
 from server.index.question import parse
 from server.model import encoder
 from server.snapshot import Snapshot
@@ -194,6 +195,16 @@ def test_the_shares_of_the_words_add_up(snapshot: Snapshot) -> None:
             assert sum(term.dense for term in hit.why.terms) == pytest.approx(hit.similarity, abs=1e-5)
             assert sum(term.lexical for term in hit.why.terms) == pytest.approx(hit.why.lexical, abs=1e-6)
             assert all(term.weight == pytest.approx(term.dense + term.lexical) for term in hit.why.terms)
+
+
+def test_likeness_does_not_depend_on_what_a_ranker_learned_from_questions(snapshot: Snapshot) -> None:
+    learned = replace(rank.shipped(), fields=FieldWeights.of((9.0, 9.0, 9.0, 9.0, 0.0, 0.0, 0.0), 2.4, 0.9))
+    asked = Similar(text=FILES["util/copy_one.py"], language="python", explain=True)
+    found = [each.similar(asked, CancelToken()) for each in (snapshot, replace(snapshot, ranker=lambda: learned))]
+    assert found[0] == found[1]
+    for hit in found[1].hits:
+        assert hit.why is not None
+        assert sum(term.lexical for term in hit.why.terms) == pytest.approx(hit.why.lexical, abs=1e-6)
 
 
 def test_the_words_that_carried_a_hit_are_where_it_says(snapshot: Snapshot) -> None:
