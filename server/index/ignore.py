@@ -24,6 +24,9 @@ _NEVER_FOLDERS = frozenset(
 )  # fmt: skip
 """Folders that hold no source of the workspace's own, also where no ignore file says so."""
 
+_SYSTEM_FOLDERS = frozenset({"proc", "sys", "dev", "run"})
+"""At the root of a machine's files: what the system itself shows there, which has no end."""
+
 _FOREIGN_MARKS = ("pyvenv.cfg", "CACHEDIR.TAG")
 """A folder with one of these is a virtual environment or a cache."""
 
@@ -63,6 +66,8 @@ class IgnoreRules:
         """Tell whether a path, relative to the root, is kept out itself (its parents are not looked at)."""
         folder, _, name = path.rpartition("/")
         if is_folder and (name in _NEVER_FOLDERS or self._is_foreign(path) or self.is_worktree(path)):
+            return True
+        if is_folder and path in _SYSTEM_FOLDERS and self._root.parent == self._root:
             return True
         if not is_folder and _SECRETS.decide(name):
             return True

@@ -339,3 +339,11 @@ def test_worktrees_of_a_bare_repository_are_all_there_is(tmp_path: Path) -> None
     git(root, "worktree", "add", "-q", "one")
     git(root, "worktree", "add", "-q", "two")
     assert found(root) == {"one/a.py": None, "two/a.py": None}
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_what_the_system_shows_as_files_is_no_part_of_the_whole_machine(tmp_path: Path) -> None:
+    rules = IgnoreRules(Path("/"))
+    assert rules.ignores("proc", is_folder=True) and rules.ignores_below("sys/kernel/a.py")
+    assert not rules.ignores("home/proc", is_folder=True)
+    assert not IgnoreRules(tmp_path).ignores("proc", is_folder=True), "a project may have a folder of that name"
