@@ -46,7 +46,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 400_000, 1_000_000])
     parser.add_argument("--trees", type=int, nargs="+", default=[generation.ANNOY_TREES])
     parser.add_argument("--search-k", type=int, nargs="+", default=[generation.ANNOY_SEARCH_K])
-    parser.add_argument("--keep", type=Path, help="file to keep the vectors in, or to take them from where it exists")
+    parser.add_argument(
+        "--keep", type=Path, help=".npz file to keep the vectors in, or to take them from where it exists"
+    )
     options = parser.parse_args()
     random = np.random.default_rng(1)
     rows, questions = kept(options.folders, max(options.rows), options.keep, random)
