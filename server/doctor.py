@@ -121,7 +121,7 @@ def _grammars() -> Check:
 def _neighbours() -> Check:
     problem = generation.tree_problem()
     if problem:
-        advice = "Without Annoy search is slower from 2,000,000 units on; README says how to build it portably."
+        advice = "Without Annoy search is slower from 8,000,000 units on; README says how to build it portably."
         return Check("neighbours", "warning", problem, advice)
     return Check("neighbours", "ok", "Annoy finds what an exact search finds")
 
