@@ -48,24 +48,29 @@ class BagNetwork(nn.Module):
     little more than the repositories it stands in. The sum is what is saved; serving knows nothing of letters.
     """
 
+    numbers: Tensor
+    starts: Tensor
+    shares: Tensor
+
     def __init__(self, weights: Weights, temperature: float, entries: Sequence[str] = ()) -> None:
         super().__init__()
         self.rows = nn.Parameter(torch.from_numpy(weights.rows.copy()))
-        self._spelled = spelled(entries) if entries else None
-        if self._spelled:
-            self.letters = nn.Parameter(torch.zeros(self._spelled.size, weights.rows.shape[1]))
+        self._has_letters = bool(entries)
+        if entries:
+            own = spelled(entries)
+            self.letters = nn.Parameter(torch.zeros(own.size, weights.rows.shape[1]))
+            for name, array in (("numbers", own.numbers), ("starts", own.starts), ("shares", own.shares)):
+                self.register_buffer(name, torch.from_numpy(array), persistent=False)
         self.importance = nn.Parameter(torch.from_numpy(np.log(weights.importance)))
         self.fields = nn.Parameter(torch.from_numpy(np.log(weights.fields)))
         self.scale = nn.Parameter(torch.tensor(float(np.log(1.0 / temperature))))
 
     def table(self) -> Tensor:
         """Return the (tokens, dimensions) rows as they serve."""
-        if not self._spelled:
+        if not self._has_letters:
             return self.rows
-        own = self._spelled
-        numbers, starts, shares = map(torch.from_numpy, (own.numbers, own.starts, own.shares))
         return self.rows + functional.embedding_bag(
-            numbers, self.letters, starts, mode="sum", per_sample_weights=shares
+            self.numbers, self.letters, self.starts, mode="sum", per_sample_weights=self.shares
         )
 
     def forward(self, batch: Batch) -> Tensor:
@@ -75,7 +80,8 @@ class BagNetwork(nn.Module):
         weights = (self.fields[batch.fields] + self.importance[tokens]).exp() * batch.saturated
         # Three bags for each text, so that the large gradient of the rows is still built once.
         lengths = torch.diff(batch.offsets, append=batch.offsets.new_tensor([len(tokens)]))
-        bags = torch.repeat_interleave(torch.arange(texts, device=tokens.device), lengths) * ORDERS + order
+        own = torch.arange(texts, device=tokens.device)
+        bags = torch.repeat_interleave(own, lengths, output_size=len(tokens)) * ORDERS + order
         bags, sorting = bags.sort(stable=True)
         offsets = torch.searchsorted(bags, torch.arange(texts * ORDERS, device=tokens.device))
         sums = functional.embedding_bag(

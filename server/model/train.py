@@ -111,6 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--teacher", type=Path, help="what server.model.distill wrote")
     parser.add_argument("--exclude", type=Path, help="JSON list of Python functions that must not be trained on")
     parser.add_argument("--tensorboard", type=Path, help="folder for TensorBoard's logs (needs tensorboard)")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", choices=("cpu", "cuda"), default=device, help="(default here: %(default)s)")
     parser.add_argument("--words", type=Path, help="vocabulary file to use (default: learn one of --vocabulary tokens)")
     for setting in fields(Settings):
         flag = {"teacher": "--teacher-weight"}.get(setting.name, f"--{setting.name.replace('_', '-')}")
@@ -133,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         vocabulary = Vocabulary.parse(options.words.read_bytes()) if options.words else None
         earlier = encoder.load(options.earlier) if options.earlier else None
-        run(settings, corpus, options.out, options.teacher, vocabulary, earlier, chart=chart)
+        run(settings, corpus, options.out, options.teacher, vocabulary, earlier, chart=chart, device=options.device)
     except (OSError, ValueError, encoder.ModelError) as error:
         parser.error(str(error))
     return 0
@@ -148,6 +150,7 @@ def run(
     earlier: BagEncoder | None = None,
     after_epoch: Callable[[int], None] = lambda _: None,
     chart: Chart = lambda name, value, step: None,
+    device: str = "cpu",
 ) -> list[float]:
     """Train on all of a corpus, write the model folder, and return the mean loss of every epoch.
 
@@ -165,7 +168,7 @@ def run(
     weights = start(settings, vocabulary, counted, lessons)
     if earlier:
         weights = extended(earlier, vocabulary, weights, lessons)
-    network = BagNetwork(weights, settings.temperature, vocabulary.entries)
+    network = BagNetwork(weights, settings.temperature, vocabulary.entries).to(device)
     optimizer = _optimizer(settings, network)
     losses = _resume(checkpoint, settings, network, optimizer)
     for epoch in range(len(losses), settings.epochs):
@@ -318,10 +321,9 @@ def _loss(settings: Settings, step: Step, counted: Counted, lessons: Lessons | N
     wanted = np.flatnonzero(known >= 0)
     if len(wanted) < 2:
         return loss
-    teacher = torch.from_numpy(lessons.vectors[known[wanted]].astype(np.float32))
-    projection = torch.from_numpy(lessons.projection)
-    taught = teacher_loss(vectors[torch.from_numpy(wanted)], teacher, projection, settings.sharpness)
-    return loss + settings.teacher * taught
+    arrays = (wanted, lessons.vectors[known[wanted]].astype(np.float32), lessons.projection)
+    rows, teacher, projection = (torch.from_numpy(array).to(vectors.device) for array in arrays)
+    return loss + settings.teacher * teacher_loss(vectors[rows], teacher, projection, settings.sharpness)
 
 
 def _optimizer(settings: Settings, network: BagNetwork) -> torch.optim.Optimizer:
@@ -369,7 +371,8 @@ def _resume(folder: Path, settings: Settings, network: BagNetwork, optimizer: to
     network.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("adam.")})
     for name, parameter in network.named_parameters():
         optimizer.state[parameter] = {
-            moment: tensors[f"adam.{moment}.{name}"] for moment in ("step", "exp_avg", "exp_avg_sq")
+            moment: tensors[f"adam.{moment}.{name}"].to(parameter.device)
+            for moment in ("step", "exp_avg", "exp_avg_sq")
         }
     losses: list[float] = json.loads(metadata["losses"])
     return losses

@@ -33,7 +33,7 @@ from server.model import (
     train,
 )
 from server.model.encoder import QUERY, BagEncoder, ModelError, Weights
-from server.model.network import BagNetwork, Batch
+from server.model.network import BagNetwork, Batch, pair_loss, teacher_loss
 from server.model.snapshots import Change
 from server.model.vocabulary import Vocabulary
 from server.types import Kind, Passage
@@ -264,6 +264,17 @@ def test_what_is_learned_of_a_word_is_learned_of_its_relatives() -> None:
     moved = np.abs(network.weights().rows - rows).max(axis=1)
     assert moved[0] > max(moved[1], moved[2]) > 0 and moved[3] > 0
     assert min(moved[1], moved[2]) > 0 == moved[4]
+
+
+def test_all_of_a_network_computes_where_its_rows_are(base: BagEncoder, pairs: data.Corpus) -> None:
+    """A GPU needs that; "meta" is a device as well, and refuses what lies elsewhere."""
+    counted, meta = data.counted(pairs, base.vocabulary), torch.device("meta")
+    network = BagNetwork(base.weights, 0.1, base.vocabulary.entries).to(meta)
+    vectors = network(Batch.of(counted.questions, meta))
+    answers = network(Batch.of(data.take(counted.passages, np.arange(len(counted))), meta))
+    taught = teacher_loss(vectors, torch.zeros(len(counted), 384, device=meta), torch.zeros(384, 256, device=meta), 1.0)
+    (pair_loss(vectors, answers, network.scale) + taught).backward()
+    assert all(parameter.grad is not None and parameter.grad.device == meta for parameter in network.parameters())
 
 
 def test_hard_negatives_are_other_records_of_the_language(pairs: data.Corpus) -> None:
