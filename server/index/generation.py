@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from server.index import sketch
 from server.index.segment import SEGMENT_ARRAYS, Segment
 from server.types import Vectors
 
@@ -107,6 +108,8 @@ def read(parent: Path, name: str, fingerprint: str) -> tuple[Segment, int] | Non
             arrays[field] = np.asarray(arrays[field])
         files = arrays["file_of"]
         if not all(isinstance(path, str) for path in meta["paths"]) or len(meta["paths"]) <= files.max(initial=-1):
+            return None
+        if arrays["codes"].shape != sketch.shape(arrays["vectors"].shape):
             return None
         near = None
         if annoy is not None and "tree.ann" in meta["files"]:

@@ -67,7 +67,7 @@ class IgnoreRules:
         folder, _, name = path.rpartition("/")
         if is_folder and (name in _NEVER_FOLDERS or self._is_foreign(path) or self.is_worktree(path)):
             return True
-        if is_folder and path in _SYSTEM_FOLDERS and self._root.parent == self._root:
+        if is_folder and path in _SYSTEM_FOLDERS and os.fspath(self._root) == "/":
             return True
         if not is_folder and _SECRETS.decide(name):
             return True

@@ -18,8 +18,12 @@ SHIPPED = Path(__file__).parents[1] / "model" / "base" / "ranker.json"
 MEANING_OF_LIKE = 0.6
 """The share of meaning among likeness; the rest is common rare words, which put a clone before what is only alike.
 RESULTS.md has what other shares are worth."""
+DOUBT_OF_ASKED = 0.25
+"""Of what it lacks to certainty, so much is left to what is called exactly as the whole question: who gives a name
+wants what has it, however little else speaks for that (a test, a name without documentation)."""
 TEST_OF_LIKE = 0.9
 """What a test counts for that is like code outside of tests."""
+_ASKED_NAME = NAMES.index("asked_name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,9 @@ class Ranker:
         Each row is summed by itself, so that its score does not depend on the rows beside it.
         """
         raw = (matrix * self.weights).sum(axis=1) + self.bias
-        scores: Column = (1.0 / (1.0 + np.exp(-raw))).round(9)
+        doubt = 1.0 / (1.0 + np.exp(raw))
+        doubt[matrix[:, _ASKED_NAME] > 0.0] *= DOUBT_OF_ASKED
+        scores: Column = (1.0 - doubt).round(9)
         return scores
 
     def is_guess(self, matrix: Column) -> bool:

@@ -122,7 +122,7 @@ def _near(layers: Sequence[Layer], masks: Sequence[Mask], vector: Vectors) -> li
 
 
 def _shortlist(layers: Sequence[Layer], masks: Sequence[Mask], vector: Vectors) -> list[Rows]:
-    """Return the rows that pass and may be nearest by their codes: `SHORTLIST` in all, and what ties with the last.
+    """Return the rows that pass and may be nearest by their codes: some `SHORTLIST` different ones in all.
 
     In a layer with a tree (very many rows) it tells which ones, unless the mask lets few of them pass.
     """
@@ -134,10 +134,26 @@ def _shortlist(layers: Sequence[Layer], masks: Sequence[Mask], vector: Vectors) 
     for each, mask in zip(apart, masks, strict=True):
         if len(each):
             each[~mask] = _NEVER
-    merged = np.concatenate(apart)
-    most = int(np.partition(merged, SHORTLIST)[SHORTLIST]) if len(merged) > SHORTLIST else _NEVER
-    most = min(most, _NEVER - 1)
+    most = _farthest(layers, apart)
     return [np.flatnonzero(each <= most) if rows is None else rows for each, rows in zip(apart, chosen, strict=True)]
+
+
+def _farthest(layers: Sequence[Layer], apart: Sequence[npt.NDArray[np.uint16]]) -> int:
+    """Return how far apart the last of some `SHORTLIST` different codes may be.
+
+    Rows are not counted: a thousand copies of one text would keep out what is nearer than they are.
+    """
+    counts = np.cumsum(np.bincount(np.concatenate([each[each < _NEVER] for each in apart])))
+    wanted = SHORTLIST
+    while True:
+        most = int(np.searchsorted(counts, wanted))
+        if most >= len(counts):
+            return _NEVER - 1
+        near = [layer.segment.codes[:, each <= most] for layer, each in zip(layers, apart, strict=True) if len(each)]
+        lacking = SHORTLIST - sketch.different(near)
+        if lacking <= SHORTLIST // 10:
+            return most
+        wanted = int(counts[most]) + lacking
 
 
 def _by_tree(layer: Layer, mask: Mask, vector: Vectors) -> Rows | None:

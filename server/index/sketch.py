@@ -10,6 +10,7 @@ in any order. So which rows are near enough to be looked at depends on no histor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -21,6 +22,8 @@ _WORD = 64
 _STEPS = 4096.0
 """A component of a unit row in whole numbers: sums of up to 16 million are exact."""
 _BATCH = 4_096
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+"""Mixes the words of a code into one, which is sorted faster; of millions hardly two fall together."""
 
 Codes = npt.NDArray[np.uint64]
 """(words, n): the first 64 bits of all rows, then the next."""
@@ -29,11 +32,17 @@ Codes = npt.NDArray[np.uint64]
 def codes(vectors: Vectors) -> Codes:
     """Return the codes of (n, dimensions) unit rows."""
     rotation = _rotation(vectors.shape[1])
-    found = np.empty((rotation.shape[1] // _WORD, len(vectors)), np.uint64)
+    found = np.empty(shape(vectors.shape), np.uint64)
     for start in range(0, len(vectors), _BATCH):
         bits = np.packbits(_whole(vectors[start : start + _BATCH]) @ rotation > 0, axis=1)
         found[:, start : start + _BATCH] = bits.view(np.uint64).T
     return found
+
+
+def shape(vectors: tuple[int, ...]) -> tuple[int, int]:
+    """Return (words, n): the shape of the codes of (n, dimensions) rows."""
+    count, dimensions = vectors
+    return _rotation(dimensions).shape[1] // _WORD, count
 
 
 def distances(of: Codes, vector: Vectors) -> npt.NDArray[np.uint16]:
@@ -44,6 +53,14 @@ def distances(of: Codes, vector: Vectors) -> npt.NDArray[np.uint16]:
     for word, own in zip(of, bits.view(np.uint64), strict=True):
         total += np.bitwise_count(word ^ own)
     return total
+
+
+def different(parts: Sequence[Codes]) -> int:
+    """Return how many different codes there are."""
+    packed = np.zeros(sum(part.shape[1] for part in parts), np.uint64)
+    for word in np.concatenate(parts, axis=1) if parts else ():
+        packed = packed * _ODD + word
+    return len(np.unique(packed))
 
 
 def _whole(vectors: Vectors) -> Vectors:

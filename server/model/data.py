@@ -146,7 +146,7 @@ def counted(corpus: Corpus, vocabulary: Vocabulary, processes: int = 1) -> Count
     starts = range(0, max(1, len(corpus.records)), _RECORDS)
     tasks = [(vocabulary, corpus.records[start : start + _RECORDS]) for start in starts]
     if min(processes, len(tasks)) > 1:
-        with ProcessPoolExecutor(processes) as pool:
+        with ProcessPoolExecutor(min(processes, len(tasks))) as pool:
             parts = list(pool.map(_count, *zip(*tasks, strict=True)))
     else:
         parts = list(starmap(_count, tasks))

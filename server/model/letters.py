@@ -40,7 +40,7 @@ def spelled(entries: Sequence[str]) -> Spelled:
     sizes = np.array([len(one) for one in kept], dtype=np.int64)
     shares = np.array([1.0 / max(1, len(one)) ** 0.5 for one in grams], dtype=np.float32)
     return Spelled(
-        size=len(shared),
+        size=max(1, len(shared)),
         numbers=np.array([number for one in kept for number in one], dtype=np.int64),
         starts=np.cumsum(sizes) - sizes,
         shares=np.repeat(shares, sizes),

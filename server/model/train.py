@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -123,6 +123,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = Settings(**{setting.name: getattr(options, f"set_{setting.name}") for setting in fields(Settings)})
     if min(settings.dimensions, settings.vocabulary, settings.epochs, settings.batch, settings.threads) < 1:
         parser.error("--dimensions, --vocabulary, --epochs, --batch and --threads are at least 1")
+    if settings.names + settings.others >= 1 or min(settings.names, settings.others) < 0:
+        parser.error("--names and --others are shares of all batches: together less than 1")
+    if min(settings.temperature, settings.rate, settings.sharpness) <= 0:
+        parser.error("--temperature, --rate and --sharpness are above 0")
+    if not (
+        0 <= settings.smoothing <= 1 and 0 <= settings.name_dropout <= 1 and 0 <= settings.documentation_dropout <= 1
+    ):
+        parser.error("--smoothing, --name-dropout and --documentation-dropout are from 0 to 1")
+    if min(settings.hard, settings.contrast, settings.teacher) < 0:
+        parser.error("--hard, --contrast and --teacher-weight are not below 0")
     if settings.teacher and not options.teacher:
         parser.error("--teacher-weight needs --teacher")
     chart = _chart(options.tensorboard) if options.tensorboard else lambda name, value, step: None
@@ -163,6 +173,8 @@ def run(
     checkpoint = out.with_name(f"{out.name}.checkpoint")
     checkpoint.mkdir(parents=True, exist_ok=True)
     vocabulary = vocabulary or (earlier.vocabulary if earlier else _vocabulary(settings, corpus, checkpoint))
+    if not len(vocabulary):
+        raise ValueError("there is no word to learn: words count that stand in two repositories; give more, or --words")
     counted = data.counted(corpus, vocabulary, settings.threads)
     lessons = Lessons.of(teacher, corpus.records, settings.dimensions) if teacher else None
     weights = start(settings, vocabulary, counted, lessons)
@@ -341,7 +353,9 @@ def _vocabulary(settings: Settings, corpus: Corpus, checkpoint: Path) -> Vocabul
     """Return the checkpoint's vocabulary, or learn it."""
     path = checkpoint / encoder.VOCABULARY_FILE
     if not path.exists():
-        path.write_bytes(data.learn_vocabulary(corpus, settings.vocabulary).dump())
+        beside = path.with_suffix(".tmp")
+        beside.write_bytes(data.learn_vocabulary(corpus, settings.vocabulary).dump())
+        beside.replace(path)
     return Vocabulary.parse(path.read_bytes())
 
 
@@ -363,12 +377,19 @@ def _resume(folder: Path, settings: Settings, network: BagNetwork, optimizer: to
     path = folder / "state.safetensors"
     if not path.exists():
         return []
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+    other = f"choose another --out or delete {folder}"
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged ({error}): {other}") from error
     if json.loads(metadata["settings"]) != asdict(settings):
-        raise ValueError(f"{path} was made with other settings: choose another --out or delete it")
-    network.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("adam.")})
+        raise ValueError(f"{path} was made with other settings: {other}")
+    try:
+        network.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("adam.")})
+    except RuntimeError as error:
+        raise ValueError(f"{path} was made by another version or from other pairs: {other}") from error
     for name, parameter in network.named_parameters():
         optimizer.state[parameter] = {
             moment: tensors[f"adam.{moment}.{name}"].to(parameter.device)

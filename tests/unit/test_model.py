@@ -503,6 +503,38 @@ def test_a_checkpoint_of_other_settings_is_refused(pairs: data.Corpus, tmp_path:
         train.run(train.Settings(**settings, seed=2), pairs, tmp_path / "model")
 
 
+def test_a_checkpoint_that_does_not_fit_is_refused(pairs: data.Corpus, tmp_path: Path) -> None:
+    settings = train.Settings(dimensions=16, vocabulary=500, epochs=1, batch=16, threads=1)
+    train.run(settings, pairs, tmp_path / "model")
+    checkpoint = tmp_path / "model.checkpoint"
+    with pytest.raises(ValueError, match="other pairs"):
+        train.run(settings, pairs, tmp_path / "model", vocabulary=Vocabulary(["read", "write"]))
+    state = checkpoint / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="damaged"):
+        train.run(settings, pairs, tmp_path / "model")
+
+
+def test_nothing_to_learn_is_said(tmp_path: Path) -> None:
+    code = b'def f():\n    """Say what it is."""\n    return alpha + beta + gamma + delta + epsilon\n'
+    alone = corpus.records([("a.py", code)])
+    with pytest.raises(ValueError, match="no word to learn"):
+        train.run(train.Settings(), data.Corpus(alone, ["one"] * len(alone)), tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["--names .75 --others .25", "--names -1", "--temperature 0", "--smoothing 2", "--name-dropout 2", "--hard -1"],
+)
+def test_settings_that_make_no_sense_are_refused(
+    wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = ["--pairs", str(tmp_path), "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit):
+        train.main([*places, *wrong.split()])
+    assert wrong.split(maxsplit=1)[0] in capsys.readouterr().err
+
+
 def test_records_mask_names_and_drop_documentation(pairs: data.Corpus) -> None:
     record = next(record for record in pairs.records if record.name == "held_out" and "bool" in record.signature)
     assert record.question == "Tell whether a repository is kept from training"

@@ -90,6 +90,7 @@ def ask(snapshot: Snapshot) -> Callable[..., list[Hit]]:
         ("User.reset", "reset"),
         ("Cache::reset", "reset"),
         ("test for call_with_backoff", "test_call_with_backoff_waits_longer_each_time"),
+        ("test_call_with_backoff_waits_longer_each_time", "test_call_with_backoff_waits_longer_each_time"),
         ("for attempt in range(attempts): time.sleep(2 ** attempt)", "call_with_backoff"),
     ],
 )

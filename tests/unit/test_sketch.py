@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from server.index import sketch
+from server.index import search, sketch
 from server.types import Vectors
+from tests.bench.neighbours import layer_of
 
 
 def rows_of(count: int, dimensions: int) -> Vectors:
@@ -39,3 +40,28 @@ def test_the_distance_of_codes_tells_the_angle() -> None:
 def test_rows_without_a_direction_and_none_at_all() -> None:
     assert sketch.codes(np.zeros((2, 256), np.float32)).tolist() == [[0, 0]] * 4
     assert sketch.distances(sketch.codes(np.empty((0, 256), np.float32)), rows_of(1, 256)[0]).tolist() == []
+
+
+def test_copies_do_not_keep_out_what_is_nearer() -> None:
+    """Thousands of equal rows lie at one distance of codes; those a bit further away may have the greater cosine."""
+    random = np.random.default_rng(5)
+    asked = random.standard_normal(256)
+    asked /= np.linalg.norm(asked)
+
+    def at(cosine: float, count: int) -> Vectors:
+        other = random.standard_normal((count, 256))
+        other -= np.outer(other @ asked, asked)
+        other /= np.linalg.norm(other, axis=1, keepdims=True)
+        return (cosine * asked + np.sqrt(1 - cosine**2) * other).astype(np.float16).astype(np.float32)
+
+    for _ in range(5):
+        rows = np.concatenate([np.repeat(at(0.40, 1), 4_000, axis=0), at(0.45, 50), at(0.05, 6_000)])
+        layer = layer_of(rows)
+        [near] = search._near([layer], [layer.live], asked.astype(np.float32))
+        assert set(range(4_000, 4_050)) <= set(near.tolist())
+
+
+def test_different_codes_are_counted_in_all_parts() -> None:
+    codes = sketch.codes(rows_of(100, 256))
+    assert sketch.different([codes, codes[:, :50], np.repeat(codes[:, :1], 900, axis=1)]) == 100
+    assert sketch.different([]) == 0

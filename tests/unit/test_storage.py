@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import random
 import re
@@ -200,6 +201,18 @@ def test_a_generation_whose_files_have_other_names_is_left_aside(root: Path, tmp
     found = run(root, data)
     assert names(found) == expected
     assert found[0].hits[0].path == "mail.py"
+
+
+def test_a_generation_with_codes_of_another_shape_is_left_aside(root: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    expected = compacted(root, data)
+    folder = next(home_of(data, str(root)).glob("generation-*"))
+    meta = json.loads((folder / "meta.json").read_text().partition("\n")[0])
+    meta["files"]["codes"][0].reverse()
+    text = json.dumps(meta)
+    (folder / "meta.json").write_text(f"{text}\n{generation._own_digest(text)}\n")
+    assert generation.read(folder.parent, folder.name, encoder.load().fingerprint) is None
+    assert names(run(root, data)) == expected
 
 
 def test_what_was_deleted_does_not_stay_in_the_generation(
