@@ -134,26 +134,25 @@ def _shortlist(layers: Sequence[Layer], masks: Sequence[Mask], vector: Vectors) 
     for each, mask in zip(apart, masks, strict=True):
         if len(each):
             each[~mask] = _NEVER
-    most = _farthest(layers, apart)
-    return [np.flatnonzero(each <= most) if rows is None else rows for each, rows in zip(apart, chosen, strict=True)]
+    near = _nearest_codes(layers, apart)
+    return [own if rows is None else rows for own, rows in zip(near, chosen, strict=True)]
 
 
-def _farthest(layers: Sequence[Layer], apart: Sequence[npt.NDArray[np.uint16]]) -> int:
-    """Return how far apart the last of some `SHORTLIST` different codes may be.
+def _nearest_codes(layers: Sequence[Layer], apart: Sequence[npt.NDArray[np.uint16]]) -> list[Rows]:
+    """Return the rows of each layer with the nearest codes: some `SHORTLIST` different ones, and ties with the last.
 
     Rows are not counted: a thousand copies of one text would keep out what is nearer than they are.
     """
-    counts = np.cumsum(np.bincount(np.concatenate([each[each < _NEVER] for each in apart])))
+    merged = np.concatenate(apart)
     wanted = SHORTLIST
     while True:
-        most = int(np.searchsorted(counts, wanted))
-        if most >= len(counts):
-            return _NEVER - 1
-        near = [layer.segment.codes[:, each <= most] for layer, each in zip(layers, apart, strict=True) if len(each)]
-        lacking = SHORTLIST - sketch.different(near)
-        if lacking <= SHORTLIST // 10:
-            return most
-        wanted = int(counts[most]) + lacking
+        most = min(int(np.partition(merged, wanted)[wanted]) if len(merged) > wanted else _NEVER, _NEVER - 1)
+        rows = [np.flatnonzero(each <= most) for each in apart]
+        filled = [(layer.segment.codes, own) for layer, own in zip(layers, rows, strict=True) if len(own)]
+        lacking = SHORTLIST - sketch.different([codes[:, own] for codes, own in filled])
+        if lacking <= SHORTLIST // 10 or most == _NEVER - 1:
+            return rows
+        wanted = sum(map(len, rows)) + lacking
 
 
 def _by_tree(layer: Layer, mask: Mask, vector: Vectors) -> Rows | None:
