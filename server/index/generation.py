@@ -23,7 +23,7 @@ from server.types import Vectors
 
 try:
     import annoy
-except ImportError:  # no compiler, or built for another machine: exact search answers the same, only slower
+except ImportError:  # no compiler, or built for another machine: codes alone find as much, only slower
     annoy = None  # type: ignore[assignment]
 
 HAS_TREES = annoy is not None

@@ -148,8 +148,8 @@ def _nearest_codes(layers: Sequence[Layer], apart: Sequence[npt.NDArray[np.uint1
     while True:
         most = min(int(np.partition(merged, wanted)[wanted]) if len(merged) > wanted else _NEVER, _NEVER - 1)
         rows = [np.flatnonzero(each <= most) for each in apart]
-        filled = [(layer.segment.codes, own) for layer, own in zip(layers, rows, strict=True) if len(own)]
-        lacking = SHORTLIST - sketch.different([codes[:, own] for codes, own in filled])
+        found = [layer.segment.codes[:, own] for layer, own in zip(layers, rows, strict=True)]
+        lacking = SHORTLIST - sketch.different(found)
         if lacking <= SHORTLIST // 10 or most == _NEVER - 1:
             return rows
         wanted = sum(map(len, rows)) + lacking

@@ -42,7 +42,7 @@ def codes(vectors: Vectors) -> Codes:
 def shape(vectors: tuple[int, ...]) -> tuple[int, int]:
     """Return (words, n): the shape of the codes of (n, dimensions) rows."""
     count, dimensions = vectors
-    return _rotation(dimensions).shape[1] // _WORD, count
+    return _bits(dimensions) // _WORD, count
 
 
 def distances(of: Codes, vector: Vectors) -> npt.NDArray[np.uint16]:
@@ -69,11 +69,16 @@ def _whole(vectors: Vectors) -> Vectors:
     return whole
 
 
+def _bits(dimensions: int) -> int:
+    """Return the length of a code: the next power of two, and a word at least."""
+    return max(_WORD, 1 << max(0, dimensions - 1).bit_length())
+
+
 @lru_cache(maxsize=4)
 def _rotation(dimensions: int) -> Vectors:
     """Return (dimensions, bits) a matrix of 1 and -1 with orthogonal rows: Hadamard's, with signs turned at random."""
     matrix = np.ones((1, 1), np.float32)
-    while len(matrix) < max(dimensions, _WORD):
+    while len(matrix) < _bits(dimensions):
         matrix = np.block([[matrix, matrix], [matrix, -matrix]])
     signs = np.random.default_rng(1).integers(0, 2, dimensions).astype(np.float32) * 2 - 1
     rotation: Vectors = np.asfortranarray(matrix[:dimensions] * signs[:, np.newaxis])

@@ -127,9 +127,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--names and --others are shares of all batches: together less than 1")
     if min(settings.temperature, settings.rate, settings.sharpness) <= 0:
         parser.error("--temperature, --rate and --sharpness are above 0")
-    if not (
-        0 <= settings.smoothing <= 1 and 0 <= settings.name_dropout <= 1 and 0 <= settings.documentation_dropout <= 1
-    ):
+    shares = settings.smoothing, settings.name_dropout, settings.documentation_dropout
+    if min(shares) < 0 or max(shares) > 1:
         parser.error("--smoothing, --name-dropout and --documentation-dropout are from 0 to 1")
     if min(settings.hard, settings.contrast, settings.teacher) < 0:
         parser.error("--hard, --contrast and --teacher-weight are not below 0")
